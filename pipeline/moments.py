@@ -1,0 +1,34 @@
+"""Moments: UTC, RFC 3339 on the wire, whole milliseconds since 1970 inside.
+
+Integers, so that sums and comparisons are exact and the same input gives the same bytes everywhere.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def to_ms(moment: datetime) -> int:
+    """Milliseconds since 1970 of an aware moment; a fraction of a millisecond is rounded to the nearest."""
+    return round(moment.timestamp() * 1000)
+
+
+def to_moment(ms: int) -> datetime:
+    """The aware UTC moment of milliseconds since 1970."""
+    return EPOCH + ms * _MILLISECOND
+
+
+def parse_moment(text: str) -> datetime:
+    """An RFC 3339 moment. ValueError where it is none, or has no time zone."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return moment.astimezone(UTC)
+
+
+def rfc3339(ms: int) -> str:
+    """`2026-11-22T08:00:01.000Z`."""
+    return to_moment(ms).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,58 @@
+"""Options that several commands share; each is also an environment variable, and both are in `--help`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+kafka_option: Decorator = click.option(
+    "--kafka",
+    envvar="SUNSHAVE_KAFKA",
+    show_envvar=True,
+    default="127.0.0.1:9092",
+    show_default=True,
+    metavar="HOST:PORT[,…]",
+    help="Kafka bootstrap servers.",
+)
+
+http_option: Decorator = click.option(
+    "--http",
+    envvar="SUNSHAVE_HTTP",
+    show_envvar=True,
+    default=None,
+    metavar="HOST:PORT",
+    help="Serve /health and /metrics here (port 0: any free one). Without it nothing is served.",
+)
+
+log_level_option: Decorator = click.option(
+    "--log-level",
+    envvar="SUNSHAVE_LOG_LEVEL",
+    show_envvar=True,
+    default="info",
+    show_default=True,
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="How much is logged on standard error.",
+)
+
+
+def set_up_logging(level: str) -> None:
+    """One line per event on standard error; libraries only when something is wrong."""
+    logging.basicConfig(
+        level=level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", force=True
+    )
+    for noisy in ("aiokafka", "kafka", "faust", "mode", "websockets", "ocpp", "asyncio", "urllib3", "mqtt"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
+
+
+def host_port(value: str) -> tuple[str, int]:
+    """`HOST:PORT` as a pair. click.BadParameter where it is none."""
+    host, colon, port = value.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise click.BadParameter(f"{value!r} is not HOST:PORT")
+    return host.strip("[]") or "127.0.0.1", int(port)

@@ -1,0 +1,162 @@
+"""The tree of groups, made ready to walk: the same for every rule (design §4).
+
+Built once per location document, from a location that passed `topology.checks`. Directions are in the names:
+`path` leads from a group towards the root, `below` from a group towards the leaves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from topology.location import Charger, Connector, Group, Location, Meter, Mode, Solar
+from topology.phases import Wiring, default_rotation, wirings
+
+
+@dataclass(frozen=True, slots=True)
+class Socket:
+    """A connector in its place. `index` is its place in `Tree.sockets`, which is sorted by (charger, connector)."""
+
+    index: int
+    charger: Charger
+    connector: Connector
+    path: tuple[int, ...]
+    """Groups from its own towards the root, as indices into `Tree.nodes`."""
+    ways: tuple[Wiring, ...]
+    mode: Mode
+    solar: Solar
+    solar_node: int | None
+    """The metered group whose excess it lives on, where its mode is a solar one."""
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return (self.charger.id, self.connector.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A group in its place. `rating_a` and `limit_a` (rating − margin) have one entry per building phase."""
+
+    index: int
+    group: Group
+    parent: int | None
+    path: tuple[int, ...]
+    children: tuple[int, ...]
+    rating_a: tuple[float, ...]
+    limit_a: tuple[float, ...]
+    meter: Meter | None
+    sockets_below: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A location made ready: nodes in the order of the document (parents may come later), sockets sorted by key."""
+
+    location: Location
+    nodes: tuple[Node, ...]
+    sockets: tuple[Socket, ...]
+    root: int
+    leaves_first: tuple[int, ...]
+    node_of: dict[str, int]
+    socket_of: dict[tuple[str, int], int]
+    meter_node: dict[str, int]
+
+    @property
+    def phases(self) -> int:
+        return self.location.grid.phases
+
+
+def per_phase(limit_a: tuple[float, ...], phases: int) -> tuple[float, ...]:
+    """A limit written once counts for every phase."""
+    return limit_a * phases if len(limit_a) == 1 else limit_a
+
+
+def path_to_root(groups: dict[str, Group], start: str) -> list[str] | None:
+    """The ids from a group to its root, itself first; None where a parent is missing or the way is a cycle."""
+    path: list[str] = []
+    at: str | None = start
+    while at is not None:
+        if at in path or at not in groups:
+            return None
+        path.append(at)
+        at = groups[at].parent
+    return path
+
+
+def inherited_mode(groups: dict[str, Group], path: list[str]) -> tuple[Mode, str | None]:
+    """The mode of a group and the group that says it: its own, else the nearest one towards the root."""
+    for group_id in path:
+        mode = groups[group_id].mode
+        if mode is not None:
+            return mode, group_id
+    return "fast", None
+
+
+def inherited_solar(groups: dict[str, Group], path: list[str]) -> Solar:
+    """The solar settings of a group: its own, else the nearest ones towards the root, else the defaults."""
+    return next((s for g in path if (s := groups[g].solar) is not None), Solar())
+
+
+def excess_group(groups: dict[str, Group], path: list[str], said_by: str | None) -> str | None:
+    """The group whose meter shows the excess: the one that says the mode, else the nearest metered one above it."""
+    if said_by is None:
+        return None
+    return next((g for g in path[path.index(said_by) :] if groups[g].meter is not None), None)
+
+
+def build_tree(location: Location) -> Tree:
+    """The tree of a location that passed `topology.checks.errors`."""
+    groups = {g.id: g for g in location.groups}
+    paths = {g.id: path_to_root(groups, g.id) or [] for g in location.groups}
+    node_of = {g.id: i for i, g in enumerate(location.groups)}
+    sockets = _sockets(location, groups, paths, node_of)
+    meters = {m.id: m for m in location.meters}
+    nodes = tuple(
+        Node(
+            index=i,
+            group=g,
+            parent=None if g.parent is None else node_of[g.parent],
+            path=tuple(node_of[p] for p in paths[g.id]),
+            children=tuple(node_of[c.id] for c in location.groups if c.parent == g.id),
+            rating_a=(rating_a := per_phase(g.limit_a, location.grid.phases)),
+            limit_a=tuple(max(0.0, a - g.margin_a) for a in rating_a),
+            meter=None if g.meter is None else meters[g.meter],
+            sockets_below=tuple(s.index for s in sockets if i in s.path),
+        )
+        for i, g in enumerate(location.groups)
+    )
+    return Tree(
+        location=location,
+        nodes=nodes,
+        sockets=sockets,
+        root=next(n.index for n in nodes if n.parent is None),
+        leaves_first=tuple(sorted(range(len(nodes)), key=lambda i: (-len(nodes[i].path), i))),
+        node_of=node_of,
+        socket_of={s.key: s.index for s in sockets},
+        meter_node={n.meter.id: n.index for n in nodes if n.meter is not None},
+    )
+
+
+def _sockets(
+    location: Location, groups: dict[str, Group], paths: dict[str, list[str]], node_of: dict[str, int]
+) -> tuple[Socket, ...]:
+    grid = location.grid
+    pairs = sorted(((c, k) for c in location.chargers for k in c.connectors), key=lambda p: (p[0].id, p[1].id))
+    sockets = []
+    for index, (charger, connector) in enumerate(pairs):
+        path = paths[charger.group]
+        mode, said_by = inherited_mode(groups, path)
+        excess = excess_group(groups, path, said_by)
+        rotation = connector.rotation or default_rotation(connector.phases)
+        sockets.append(
+            Socket(
+                index=index,
+                charger=charger,
+                connector=connector,
+                path=tuple(node_of[p] for p in path),
+                ways=wirings(grid.type, grid.phases, connector.phases, rotation),
+                mode=mode,
+                solar=inherited_solar(groups, path),
+                solar_node=node_of[excess] if mode != "fast" and excess is not None else None,
+            )
+        )
+    return tuple(sockets)
