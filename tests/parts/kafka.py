@@ -1,0 +1,146 @@
+"""A real Apache Kafka (KRaft, one node), from Maven: jars into the cache once, then ready in about 4 s."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.parts import cache, free_port, missing, used
+from tests.parts.waiting import wait_for_port
+
+VERSION = "4.1.1"
+DOWNLOAD_S = 600.0
+"""45 jars, 10 s on a good line. Less fails on a slow one."""
+START_S = 60.0
+"""Ready in 4 s on an idle machine; less fails when two cores build something else."""
+STOP_S = 20.0
+"""A clean stop takes 2 s; after this it is killed (the data are thrown away anyway)."""
+HEAP = "-Xmx512m"
+"""A test's topics are small. Less makes the collector busy; more is taken from the other parts."""
+
+_POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>sunshave.tests</groupId><artifactId>broker</artifactId><version>1</version><packaging>pom</packaging>
+  <dependencies><dependency>
+    <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{VERSION}</version>
+  </dependency></dependencies>
+</project>
+"""
+_PROPERTIES = """process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+log.dirs={data}
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+auto.create.topics.enable=false
+"""
+
+
+class Node:
+    """One Kafka node with its folder: start, stop, kill, and start again with what it had written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self._folder = folder
+        self._properties = folder / "server.properties"
+        self._properties.write_text(
+            _PROPERTIES.format(port=self.port, controller=free_port(), data=folder / "data"), encoding="utf-8"
+        )
+        identity = self._java("kafka.tools.StorageTool", "random-uuid").stdout.strip().splitlines()[-1]
+        self._java("kafka.tools.StorageTool", "format", "-t", identity, "-c", str(self._properties))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def bootstrap(self) -> str:
+        """What SUNSHAVE_KAFKA is set to."""
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start, and return when it listens."""
+        with (self._folder / "kafka.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                ["java", HEAP, "-cp", f"{_jars()}/*", "kafka.Kafka", str(self._properties)],
+                cwd=self._folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        wait_for_port(self.port, self._process, START_S)
+
+    def stop(self, *, by: signal.Signals = signal.SIGTERM) -> None:
+        """Stop it with a signal, and return when it is gone."""
+        if self._process is None:
+            return
+        self._process.send_signal(by)
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def _java(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = ["java", "-cp", f"{_jars()}/*", *arguments]
+        return subprocess.run(command, check=True, cwd=self._folder, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[str]:
+    """The bootstrap address of a broker that lives as long as the test run."""
+    with running_kafka() as node:
+        yield node.bootstrap
+
+
+@contextmanager
+def running_kafka() -> Iterator[Node]:
+    """A node of one's own, that a test may stop and start again."""
+    _jars()
+    folder = Path(tempfile.mkdtemp(prefix="sunshave-kafka-"))
+    node = Node(folder)
+    try:
+        node.start()
+        yield node
+    finally:
+        node.stop(by=signal.SIGKILL)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _jars() -> Path:
+    """The folder of the jars. They are complete, or not there at all: an interrupted download leaves nothing."""
+    folder = cache() / f"kafka-{VERSION}"
+    for tool in ("java", *(() if folder.exists() else ("mvn",))):
+        if shutil.which(tool) is None:
+            missing("Apache Kafka", f"there is no {tool} on the PATH")
+    if not folder.exists():
+        _download(folder)
+    used["kafka"] = VERSION
+    return folder
+
+
+def _download(folder: Path) -> None:
+    work = Path(tempfile.mkdtemp(dir=cache(), prefix="kafka-download-"))
+    try:
+        (work / "pom.xml").write_text(_POM, encoding="utf-8")
+        command = ["mvn", "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={work / 'libs'}"]
+        result = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=DOWNLOAD_S)
+        if result.returncode:
+            missing("Apache Kafka", f"Maven could not get it: {result.stdout[-400:].strip()}")
+        (work / "libs").rename(folder)
+    except subprocess.TimeoutExpired:
+        missing("Apache Kafka", f"Maven was not done in {DOWNLOAD_S} s")
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
