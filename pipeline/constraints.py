@@ -1,0 +1,190 @@
+"""The constraints of a location at one moment, as rows for the filling: `Σ coefficient·a ≤ room`.
+
+One row per group and phase (fuse, peak shaving, external amperes: whichever is smallest), one per limit in watts and
+billed window over the sum of the phases, one per phase for the unbalance. What others use is taken off here; what
+connectors hold is taken off by the filling that the rows are made for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from pipeline.allocation import Rows
+from pipeline.facts import Fact, MeterAge
+from pipeline.headroom import Car, Difference, difference
+from pipeline.limits import Bound, phase_bounds, power_bounds
+from pipeline.state import LocationState, MeterState
+from pipeline.windows import RunningWindow, running_window
+from topology.tree import Node, Tree
+
+
+@dataclass(slots=True)
+class GroupNow:
+    """One group at the moment of the decision."""
+
+    node: Node
+    bounds: list[Bound]
+    unmanaged_a: list[float]
+    """What counts against the fuse: not below 0 unless the group credits generation."""
+    others_w: float
+    """Signed power of everything but the cars, summed over the phases."""
+    power_limits: list[Bound]
+    window: RunningWindow | None
+    meter_age: MeterAge | None
+
+    @property
+    def headroom_a(self) -> list[float]:
+        return [max(0.0, b.value - u) for b, u in zip(self.bounds, self.unmanaged_a, strict=True)]
+
+    @property
+    def overload_a(self) -> list[float]:
+        """What no charger can cure: unmanaged load alone above the limit."""
+        return [max(0.0, u - b.value) for b, u in zip(self.bounds, self.unmanaged_a, strict=True)]
+
+
+@dataclass(slots=True)
+class Constraints:
+    """All rows of a location, and for each connector the rows that one ampere of it loads."""
+
+    names: list[str] = field(default_factory=list)
+    room: list[float] = field(default_factory=list)
+    groups_of: list[str] = field(default_factory=list)
+    """For each row the group and phase, for `reservation GROUP Lk`."""
+    uses: list[list[tuple[int, float]]] = field(default_factory=list)
+
+    def rows(self, held: Iterable[tuple[int, float]]) -> Rows:
+        """The rows for one filling, less what the named connectors hold: (index, amperes)."""
+        left = list(self.room)
+        for index, amperes in held:
+            if amperes:
+                for row, unit in self.uses[index]:
+                    left[row] -= unit * amperes
+        return Rows(list(self.names), left)
+
+    def add(self, name: str, room: float, place: str) -> int:
+        """A new row; its index."""
+        self.names.append(name)
+        self.room.append(room)
+        self.groups_of.append(place)
+        return len(self.names) - 1
+
+
+def differences(tree: Tree, state: LocationState, facts: list[Fact], now_ms: int) -> dict[int, Difference]:
+    """What each meter shows besides the cars below it; meters never heard of are left out."""
+    found = {}
+    for node in tree.nodes:
+        if node.meter is None:
+            continue
+        cars = [
+            Car(f.key, f.socket, f.use, f.state, f.reservation, f.heard and not f.silent, _on_sun(f, node))
+            for f in (facts[i] for i in node.sockets_below)
+        ]
+        shown = difference(
+            tree, state.meters.get(node.meter.id, _NEVER_HEARD), cars, node.meter.includes_chargers, now_ms
+        )
+        if shown is not None:
+            found[node.index] = shown
+    return found
+
+
+_NEVER_HEARD = MeterState()
+
+
+def _on_sun(fact: Fact, node: Node) -> bool:
+    return fact.socket.mode != "fast" and fact.socket.solar_node == node.index
+
+
+def groups_now(
+    tree: Tree, state: LocationState, shown: dict[int, Difference], ages: dict[int, MeterAge], now_ms: int
+) -> list[GroupNow]:
+    """Limits and unmanaged load of every group."""
+    signed = _signed_loads(tree, shown, ages)
+    groups = []
+    for node in tree.nodes:
+        load_a, others_w = signed[node.index]
+        credits_sun = node.group.credit_generation
+        groups.append(
+            GroupNow(
+                node=node,
+                bounds=phase_bounds(node, state, now_ms),
+                unmanaged_a=[a if credits_sun else max(0.0, a) for a in load_a],
+                others_w=others_w,
+                power_limits=power_bounds(node, state, now_ms),
+                window=running_window(tree, state, node, now_ms) if node.group.capacity is not None else None,
+                meter_age=ages.get(node.index),
+            )
+        )
+    return groups
+
+
+def _signed_loads(
+    tree: Tree, shown: dict[int, Difference], ages: dict[int, MeterAge]
+) -> dict[int, tuple[list[float], float]]:
+    """Signed unmanaged load of every group, leaves first: its meter's, else the sum of the topmost metered ones below.
+
+    A lost meter tells nothing any more: its group counts like one without a meter.
+    """
+    signed: dict[int, tuple[list[float], float]] = {}
+    for index in tree.leaves_first:
+        node = tree.nodes[index]
+        own = shown.get(index)
+        if own is not None and ages.get(index) != "lost":
+            signed[index] = (list(own.unmanaged_a), own.power_w)
+            continue
+        load_a, power_w = [0.0] * tree.phases, 0.0
+        for child in node.children:
+            below_a, below_w = signed[child]
+            load_a = [a + b for a, b in zip(load_a, below_a, strict=True)]
+            power_w += below_w
+        signed[index] = (load_a, power_w)
+    return signed
+
+
+def constraints(tree: Tree, groups: list[GroupNow], facts: list[Fact]) -> Constraints:
+    """Every physical row of the location; solar budgets are added by the fillings that need them."""
+    found = Constraints(uses=[[] for _ in facts])
+    for group in groups:
+        below = [facts[i] for i in group.node.sockets_below]
+        if below:
+            _phase_rows(found, group, below)
+            _power_rows(found, tree, group, below)
+    if tree.location.grid.max_unbalance_a is not None and tree.phases > 1:
+        _unbalance_rows(found, tree, facts, tree.location.grid.max_unbalance_a)
+    return found
+
+
+def _phase_rows(found: Constraints, group: GroupNow, below: list[Fact]) -> None:
+    name = group.node.group.id
+    for phase, (bound, room) in enumerate(zip(group.bounds, group.headroom_a, strict=True)):
+        external = bound.by.startswith("limit ")
+        text = f"limit {name} {bound.by[6:]}" if external else f"{bound.by} {name} L{phase + 1}"
+        row = found.add(text, room, f"{name} L{phase + 1}")
+        for fact in below:
+            if fact.use.on[phase]:
+                found.uses[fact.socket.index].append((row, fact.use.on[phase]))
+
+
+def _power_rows(found: Constraints, tree: Tree, group: GroupNow, below: list[Fact]) -> None:
+    name = group.node.group.id
+    rows = [(f"limit {name} {bound.by[6:]}", bound.value) for bound in group.power_limits]
+    if group.window is not None:
+        rows.append((f"window {name}", group.window.allowed_w))
+    for text, watts in rows:
+        row = found.add(text, watts - group.others_w, name)
+        for fact in below:
+            volts = tree.location.grid.voltage_v
+            found.uses[fact.socket.index].append((row, volts * fact.use.power_factor))
+
+
+def _unbalance_rows(found: Constraints, tree: Tree, facts: list[Fact], limit_a: float) -> None:
+    for phase in range(tree.phases):
+        row = found.add("unbalance", limit_a, f"unbalance L{phase + 1}")
+        for fact in facts:
+            if fact.use.on[phase] and _unbalanced(fact):
+                found.uses[fact.socket.index].append((row, fact.use.on[phase]))
+
+
+def _unbalanced(fact: Fact) -> bool:
+    """On fewer than three phases, by its wiring or by what was learnt of its car."""
+    return len(fact.learnt.phases or range(fact.socket.connector.phases)) < 3

@@ -1,0 +1,198 @@
+"""`decide(tree, state, now) -> Outcome` (design §6): pure and deterministic, the same bytes for the same input.
+
+The order of the rules, each in its own module: facts and reservations, unmanaged load, limits, the billed window, the
+sun, fair shares, release, leases. Nothing here touches the state; `commit` does, for decisions that are written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pipeline.alarms import alarms
+from pipeline.allocation import EPS_A
+from pipeline.constraints import GroupNow, constraints, differences, groups_now
+from pipeline.facts import Fact, MeterAge, gather, meter_ages
+from pipeline.headroom import Difference
+from pipeline.learning import store
+from pipeline.leases import due, note_sent, setpoint
+from pipeline.moments import to_moment
+from pipeline.records import ClosedWindow, ConnectorView, Decision, GroupView
+from pipeline.release import Released, release
+from pipeline.sharing import Share, Shares, share
+from pipeline.solar import Sun, distinct, whole_budget_a
+from pipeline.state import ConnectorState, LocationState, WindowBook
+from pipeline.windows import closed_windows, note_published, view
+from topology.tree import Tree
+
+DECIMALS = 4
+"""Amperes and watts in a decision's views are rounded to this; limits are on their step already."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """A decision, the windows that closed, and what `commit` needs to make them happen."""
+
+    tree: Tree
+    now_ms: int
+    decision: Decision
+    windows: list[ClosedWindow]
+    facts: list[Fact]
+    shares: Shares
+    shown: dict[int, Difference] = field(default_factory=dict)
+
+
+def decide(tree: Tree, state: LocationState, now_ms: int) -> Outcome:
+    """Decide for one location at one moment. The state is only read."""
+    control = tree.location.control
+    ages = meter_ages(tree, state, now_ms)
+    facts = gather(tree, state, ages, now_ms)
+    shown = differences(tree, state, facts, now_ms)
+    groups = groups_now(tree, state, shown, ages, now_ms)
+    found = constraints(tree, groups, facts)
+    suns = _suns(tree, facts, shown, ages)
+    shares = share(facts, found, suns, state.turn_clocks, control, now_ms)
+    released = release(facts, shares, found, suns, control, now_ms)
+    name = f"{tree.location.location}@{now_ms}"
+    held_a = [_held_after(f, released[f.socket.index].limit_a) for f in facts]
+    views = [_connector_view(f, shares.of[f.socket.index], released[f.socket.index], held_a) for f in facts]
+    decision = Decision(
+        location=tree.location.location,
+        decision=name,
+        at=to_moment(now_ms),
+        inputs={topic: state.inputs[topic] for topic in sorted(state.inputs)},
+        groups=[_group_view(g, facts, held_a, suns) for g in groups],
+        connectors=views,
+        setpoints=[
+            setpoint(tree.location.location, name, f, v.limit_a, v.binding, control, now_ms)
+            for f, v in zip(facts, views, strict=True)
+            if due(f, v.limit_a, control, now_ms)
+        ],
+        alarms=alarms(groups, facts),
+    )
+    windows = [w for g in groups if g.window is not None for w in closed_windows(tree, state, g.node, now_ms)]
+    return Outcome(tree, now_ms, decision, windows, facts, shares, shown)
+
+
+def _suns(tree: Tree, facts: list[Fact], shown: dict[int, Difference], ages: dict[int, MeterAge]) -> dict[int, Sun]:
+    """The excess that each solar connector lives on, by connector index: one `Sun` per meter."""
+    suns: dict[int, Sun] = {}
+    by_meter: dict[object, Sun] = {}
+    for fact in facts:
+        socket = fact.socket
+        if socket.mode == "fast":
+            continue
+        node = socket.solar_node
+        known = node is not None and node in shown and ages.get(node) != "lost"
+        key = node if node is not None else socket.charger.group
+        if key not in by_meter:
+            group = socket.charger.group if node is None else tree.nodes[node].group.id
+            by_meter[key] = Sun(group, shown[node].excess_a if known and node is not None else None)
+        suns[socket.index] = by_meter[key]
+    return suns
+
+
+def _rounded(values: list[float]) -> list[float]:
+    return [round(v, DECIMALS) + 0.0 for v in values]
+
+
+def _group_view(group: GroupNow, facts: list[Fact], held_a: list[float], suns: dict[int, Sun]) -> GroupView:
+    below = [facts[i] for i in group.node.sockets_below]
+    phases = range(len(group.bounds))
+    sun = next((s for s in distinct(suns) if s.group == group.node.group.id), None)
+    excess_a = sun.excess_a if sun is not None else None
+    budget_a = whole_budget_a(sun) if sun is not None else None
+    capacity = group.node.group.capacity
+    return GroupView(
+        group=group.node.group.id,
+        limit_a=_rounded([b.value for b in group.bounds]),
+        limited_by=[b.by for b in group.bounds],
+        unmanaged_a=_rounded(group.unmanaged_a),
+        headroom_a=_rounded(group.headroom_a),
+        overload_a=_rounded(group.overload_a),
+        reserved_a=_rounded([sum(held_a[f.socket.index] * f.use.on[p] for f in below) for p in phases]),
+        excess_a=None if excess_a is None else round(excess_a, DECIMALS) + 0.0,
+        budget_a=None if budget_a is None else round(budget_a, DECIMALS) + 0.0,
+        window=view(group.window, capacity, group.others_w) if group.window and capacity else None,
+        meter_state=group.meter_age,
+    )
+
+
+def _held_after(fact: Fact, limit_a: float) -> float:
+    """What a connector holds once this decision is out: its reservation, or the higher limit that it is told."""
+    return max(fact.reservation.held_a, limit_a) if fact.heard else fact.reservation.held_a
+
+
+def _connector_view(fact: Fact, target: Share, released: Released, held_a: list[float]) -> ConnectorView:
+    charger, connector = fact.socket.key
+    binding = released.binding
+    if not fact.online:
+        binding = "offline"
+    return ConnectorView(
+        charger=charger,
+        connector=connector,
+        state=_state_of(fact, released.limit_a),  # type: ignore[arg-type]
+        wanted_a=round(fact.wanted_a, 6),
+        target_a=round(target.target_a, 6),
+        limit_a=round(released.limit_a, 6),
+        reserved_a=round(held_a[fact.socket.index], DECIMALS),
+        binding=binding,
+    )
+
+
+def _state_of(fact: Fact, limit_a: float) -> str:
+    if not fact.heard:
+        return "unknown"
+    if not fact.online:
+        return "offline"
+    assert fact.state.reading is not None
+    if fact.state.reading.status == "Faulted":
+        return "faulted"
+    if not fact.wants:
+        return "available"
+    return "charging" if limit_a > EPS_A else "waiting"
+
+
+def commit(state: LocationState, outcome: Outcome) -> None:
+    """The decision happened: setpoints count as sent, timers and turns move on, what was settled is settled."""
+    tree, now_ms, control = outcome.tree, outcome.now_ms, outcome.tree.location.control
+    sent = {(s.charger, s.connector): s for s in outcome.decision.setpoints}
+    horizon_ms = min((d.settled_ms for d in outcome.shown.values()), default=now_ms)
+    for fact in outcome.facts:
+        if not fact.heard:
+            continue
+        own = fact.state
+        store(own, fact.learnt)
+        _move_timers(own, fact, outcome.shares, now_ms)
+        _forget_readings(own, horizon_ms)
+        new = sent.get(fact.socket.key)
+        if new is not None:
+            note_sent(own, new.seq, new.limit_a, fact.standing_a, control, now_ms)
+    for index, shown in outcome.shown.items():
+        meter = tree.nodes[index].meter
+        assert meter is not None
+        kept = state.meters[meter.id]
+        kept.unmanaged_a, kept.settled_ms, kept.blames = shown.unmanaged_a, shown.settled_ms, shown.blames
+        kept.recent = [p for p in kept.recent if p.at_ms > shown.settled_ms]
+    for window in outcome.windows:
+        note_published(state.books.setdefault(window.group, WindowBook()), window)
+    state.turn_clocks = outcome.shares.turns.clocks
+    state.decided_ms = now_ms
+
+
+def _move_timers(own: ConnectorState, fact: Fact, shares: Shares, now_ms: int) -> None:
+    turned_ms = shares.turns.moved.get(fact.key)
+    if turned_ms is not None:
+        own.turned_ms = turned_ms
+    elif not fact.wants:
+        own.turned_ms = None
+    clock = shares.timers.get(fact.socket.index)
+    own.covered_since_ms = clock.covered_since_ms if clock is not None else None
+    own.uncovered_since_ms = clock.uncovered_since_ms if clock is not None else None
+    own.solar_running = clock is not None and fact.socket.index in shares.placed
+
+
+def _forget_readings(own: ConnectorState, horizon_ms: int) -> None:
+    """Keep what an older meter reading may still be compared with: from the last one not newer than the meters on."""
+    first = max((i for i, r in enumerate(own.recent) if r.at_ms <= horizon_ms), default=0)
+    if first:
+        del own.recent[:first]

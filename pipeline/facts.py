@@ -1,0 +1,143 @@
+"""What is known of each connector and meter at the moment of a decision: the common ground of all rules.
+
+Nothing is decided here; a rule that needs a fact finds it under its name. Facts are built anew for every decision and
+never stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.allocation import ceil_to_step, floor_to_step
+from pipeline.learning import Learnt, learn
+from pipeline.records import WANTING
+from pipeline.reservations import Reservation, accepted, reservation
+from pipeline.state import ConnectorState, LocationState, MeterState, connector_key
+from topology.phases import PhaseUse, phase_use
+from topology.tree import Node, Socket, Tree
+
+MeterAge = Literal["fresh", "stale", "lost"]
+
+
+@dataclass(slots=True)
+class Fact:
+    """One connector now. Amperes are per phase in use."""
+
+    socket: Socket
+    key: str
+    state: ConnectorState
+    learnt: Learnt
+    use: PhaseUse
+    reservation: Reservation
+    heard: bool
+    online: bool
+    silent: bool
+    wants: bool
+    min_a: float
+    """Its minimum, on the step."""
+    max_a: float
+    """Its rating, on the step."""
+    wanted_a: float
+    """What it would take if there were enough; 0 when it is idle."""
+    wanted_by: str
+    """What keeps it from wanting more: `max_a` or `under_draw`."""
+    standing_a: float | None
+    """The limit that it acts on as far as we know: the newest one sent, unless it was not taken; None: none."""
+    meter_age: MeterAge
+    """The worst of the meters between it and the root."""
+    old_meter: str
+    """That meter's id."""
+
+    @property
+    def suspended(self) -> bool:
+        return self.state.reading is not None and self.state.reading.status == "SuspendedEV"
+
+    @property
+    def fixed(self) -> bool:
+        """For the others, load that cannot be moved: nobody there to move it, or it does not obey."""
+        r = self.reservation
+        return not self.heard or not self.online or self.silent or r.over_draw or r.stuck
+
+
+def meter_age(node: Node, meter: MeterState | None, now_ms: int) -> MeterAge:
+    """Fresh, older than `stale_s`, or older than `lost_s`; never heard of is lost (design §6.5)."""
+    assert node.meter is not None
+    if meter is None or meter.newest is None or now_ms - meter.newest.at_ms > node.meter.lost_s * 1000:
+        return "lost"
+    return "stale" if now_ms - meter.newest.at_ms > node.meter.stale_s * 1000 else "fresh"
+
+
+def meter_ages(tree: Tree, state: LocationState, now_ms: int) -> dict[int, MeterAge]:
+    """The age of each metered group's meter."""
+    return {n.index: meter_age(n, state.meters.get(n.meter.id), now_ms) for n in tree.nodes if n.meter is not None}
+
+
+_UNHEARD = ConnectorState()
+"""A connector of which nothing is known; never changed."""
+
+
+def gather(tree: Tree, state: LocationState, ages: dict[int, MeterAge], now_ms: int) -> list[Fact]:
+    """The facts of every connector, in the order of `Tree.sockets`."""
+    return [_fact(tree, socket, state, ages, now_ms) for socket in tree.sockets]
+
+
+def _fact(tree: Tree, socket: Socket, state: LocationState, ages: dict[int, MeterAge], now_ms: int) -> Fact:
+    control, grid = tree.location.control, tree.location.grid
+    connector = socket.connector
+    key = connector_key(socket.charger.id, connector.id)
+    own = state.connectors.get(key, _UNHEARD)
+    reading = own.reading
+    learnt = learn(own, connector.phases, control)
+    used = learnt.phases or tuple(range(connector.phases))
+    wants = reading is not None and reading.status in WANTING
+    max_a = floor_to_step(connector.max_a, connector.step_a)
+    min_a = ceil_to_step(connector.min_a, connector.step_a)
+    wanted_a, wanted_by = max_a, "max_a"
+    if learnt.under_draw and reading is not None:
+        draws_a = max(min_a, floor_to_step(reading.draw_a + control.under_draw_margin_a, connector.step_a))
+        if draws_a < max_a:
+            wanted_a, wanted_by = draws_a, "under_draw"
+    age, old_meter = _oldest(tree, socket, ages)
+    return Fact(
+        socket=socket,
+        key=key,
+        state=own,
+        learnt=learnt,
+        use=phase_use(grid.type, grid.phases, socket.ways, used),
+        reservation=reservation(own, socket.charger, connector, control, now_ms),
+        heard=reading is not None,
+        online=reading is not None and reading.online,
+        silent=reading is not None and now_ms - reading.at_ms > control.silent_s * 1000,
+        wants=wants,
+        min_a=min_a,
+        max_a=max_a,
+        wanted_a=wanted_a if wants else 0.0,
+        wanted_by=wanted_by,
+        standing_a=_standing_a(own, now_ms),
+        meter_age=age,
+        old_meter=old_meter,
+    )
+
+
+def _standing_a(state: ConnectorState, now_ms: int) -> float | None:
+    if state.sent is not None and not state.failed and state.sent.until_ms is not None and now_ms < state.sent.until_ms:
+        return state.sent.limit_a
+    taken = accepted(state)
+    if taken is not None and taken.until_ms is not None and now_ms < taken.until_ms:
+        return taken.limit_a
+    return None
+
+
+def _oldest(tree: Tree, socket: Socket, ages: dict[int, MeterAge]) -> tuple[MeterAge, str]:
+    worst: MeterAge = "fresh"
+    by = ""
+    for index in socket.path:
+        age = ages.get(index, "fresh")
+        if age == "lost" or (age == "stale" and worst == "fresh"):
+            meter = tree.nodes[index].meter
+            assert meter is not None
+            worst, by = age, meter.id
+        if worst == "lost":
+            break
+    return worst, by

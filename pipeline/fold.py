@@ -1,0 +1,191 @@
+"""Folding a record into the state of its location (design §6): duplicates and reordering change nothing.
+
+Each source keeps its newest reading by `at`; an older one that comes later is no news (energy registers apart, which
+still correct the window that they belong to). What only the location can judge about a record is judged here, and
+answered with the reason of a dead letter instead of an exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pipeline.energy import note_energy
+from pipeline.moments import to_ms
+from pipeline.records import WANTING, ChargerReading, Feedback, Folded, Limit, MeterReading
+from pipeline.reservations import apply_answer, fallback_a, see
+from pipeline.state import (
+    RECENT_READINGS,
+    ConnectorState,
+    LimitEntry,
+    LocationState,
+    MeterPoint,
+    MeterState,
+    Reading,
+    connector_key,
+)
+from topology.phases import grid_power_w
+from topology.tree import Socket, Tree
+
+FUTURE_MS = 10_000
+"""A record further ahead than this is a dead letter. Less: a clock that runs fast loses its readings; more: a wrong
+clock holds a reading "newest" for longer than anybody can wait."""
+KEPT_LIMITS = 32
+"""Limits kept per group and source (a day's plan in quarters would be 96: send what is to come, not all at once)."""
+
+
+def fold(tree: Tree, state: LocationState, record: Folded, received_ms: int) -> str | None:
+    """Fold one record. None when it is folded (or no news), else the reason why it is a dead letter."""
+    return _FOLDS[type(record)](tree, state, record, received_ms)
+
+
+def _wrong_length(name: str, values: list[float] | None, phases: int) -> str | None:
+    if values is not None and len(values) != phases:
+        return f"invalid: {name} has {len(values)} value(s) for {phases} phase(s)"
+    return None
+
+
+def _fold_meter(tree: Tree, state: LocationState, record: MeterReading, received_ms: int) -> str | None:
+    if all(m.id != record.meter for m in tree.location.meters):
+        return f"unknown: meter {record.meter}"
+    phases = tree.phases
+    wrong = (
+        _wrong_length("current_a", record.current_a, phases)
+        or _wrong_length("power_w", record.power_w, phases)
+        or _wrong_length("voltage_v", record.voltage_v, phases)
+    )
+    if wrong:
+        return wrong
+    at_ms = to_ms(record.at)
+    if at_ms > received_ms + FUTURE_MS:
+        return f"future: {(at_ms - received_ms) / 1000:.1f} s ahead"
+    meter = state.meters.get(record.meter)
+    if meter is None:
+        meter = state.meters[record.meter] = MeterState()
+    point = _point(tree, record, at_ms)
+    if meter.newest is None or at_ms > meter.newest.at_ms:
+        meter.newest = point
+        meter.recent.append(point)
+        if len(meter.recent) > RECENT_READINGS:
+            del meter.recent[0]
+    node = tree.meter_node.get(record.meter)
+    if node is not None and tree.nodes[node].group.capacity is not None:
+        note_energy(meter, tree.nodes[node].group.capacity, record, point)
+    return None
+
+
+def _point(tree: Tree, record: MeterReading, at_ms: int) -> MeterPoint:
+    """Currents and powers, the one derived from the other where it is missing (measured voltage, else nominal)."""
+    grid = tree.location.grid
+    if record.current_a is not None:
+        current_a = tuple(record.current_a)
+        power_w = (
+            sum(record.power_w) if record.power_w is not None else grid_power_w(grid.type, grid.voltage_v, current_a)
+        )
+        return MeterPoint(at_ms, current_a, power_w)
+    assert record.power_w is not None
+    measured = record.voltage_v or [grid.voltage_v] * len(record.power_w)
+    volts = [
+        v if v > grid.voltage_v / 2 else grid.voltage_v for v in measured
+    ]  # a dead phase has no voltage to divide by
+    if grid.type == "IT" and len(volts) == 3:
+        volts = [v / 3**0.5 for v in volts]
+    return MeterPoint(at_ms, tuple(w / v for w, v in zip(record.power_w, volts, strict=True)), sum(record.power_w))
+
+
+def _socket(tree: Tree, charger: str, connector: int) -> Socket | str:
+    index = tree.socket_of.get((charger, connector))
+    if index is not None:
+        return tree.sockets[index]
+    known = any(c.id == charger for c in tree.location.chargers)
+    return f"unknown: connector {connector} of charger {charger}" if known else f"unknown: charger {charger}"
+
+
+def _connector(state: LocationState, charger: str, connector: int) -> ConnectorState:
+    key = connector_key(charger, connector)
+    found = state.connectors.get(key)
+    if found is None:
+        found = state.connectors[key] = ConnectorState()
+    return found
+
+
+def _fold_charger(tree: Tree, state: LocationState, record: ChargerReading, received_ms: int) -> str | None:
+    socket = _socket(tree, record.charger, record.connector)
+    if isinstance(socket, str):
+        return socket
+    wrong = _wrong_length("current_a", record.current_a, socket.connector.phases)
+    if wrong:
+        return wrong
+    at_ms = to_ms(record.at)
+    if at_ms > received_ms + FUTURE_MS:
+        return f"future: {(at_ms - received_ms) / 1000:.1f} s ahead"
+    connector = _connector(state, record.charger, record.connector)
+    before = connector.reading
+    if before is not None and at_ms <= before.at_ms:
+        return None
+    transaction = None if record.transaction is None else str(record.transaction)
+    current_a = None if record.current_a is None else tuple(record.current_a)
+    reading = Reading(at_ms, record.online, record.status, transaction, current_a)
+    _note_wish(connector, before, reading)
+    connector.reading = reading
+    connector.recent.append(reading)
+    if len(connector.recent) > RECENT_READINGS:
+        del connector.recent[0]
+    see(connector, reading)
+    return None
+
+
+def _note_wish(connector: ConnectorState, before: Reading | None, reading: Reading) -> None:
+    """When it began to want: its arrival, by which minimums are served. Another transaction is another arrival."""
+    if reading.status not in WANTING:
+        connector.wants_since_ms = None
+    elif connector.wants_since_ms is None or (
+        before is not None
+        and None not in (before.transaction, reading.transaction)
+        and before.transaction != reading.transaction
+    ):
+        connector.wants_since_ms = reading.at_ms
+
+
+def _fold_feedback(tree: Tree, state: LocationState, record: Feedback, received_ms: int) -> str | None:
+    socket = _socket(tree, record.charger, record.connector)
+    if isinstance(socket, str):
+        return socket
+    at_ms = to_ms(record.at)
+    if at_ms > received_ms + FUTURE_MS:
+        return f"future: {(at_ms - received_ms) / 1000:.1f} s ahead"
+    connector = _connector(state, record.charger, record.connector)
+    measured_a = connector.reading.draw_a if connector.reading is not None else 0.0
+    apply_answer(
+        connector,
+        record.seq,
+        record.state,
+        at_ms,
+        limit_a=record.limit_a if record.limit_a is not None else 0.0,
+        until_ms=to_ms(record.lease_until) if record.lease_until is not None else at_ms,
+        before_a=max(fallback_a(socket.charger, socket.connector), measured_a),
+    )
+    return None
+
+
+def _fold_limit(tree: Tree, state: LocationState, record: Limit, received_ms: int) -> str | None:
+    if record.group not in tree.node_of:
+        return f"unknown: group {record.group}"
+    entry = LimitEntry(
+        to_ms(record.from_), None if record.until is None else to_ms(record.until), record.limit_a, record.limit_w
+    )
+    sources = state.limits.setdefault(record.group, {})
+    entries = [e for e in sources.get(record.source, []) if e.from_ms != entry.from_ms]
+    entries.append(entry)
+    entries.sort(key=lambda e: e.from_ms)
+    begun = [i for i, e in enumerate(entries) if e.from_ms <= received_ms]
+    sources[record.source] = entries[begun[-1] if begun else 0 :][:KEPT_LIMITS]
+    return None
+
+
+_FOLDS: dict[type[Any], Callable[[Tree, LocationState, Any, int], str | None]] = {
+    MeterReading: _fold_meter,
+    ChargerReading: _fold_charger,
+    Limit: _fold_limit,
+    Feedback: _fold_feedback,
+}

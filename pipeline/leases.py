@@ -1,0 +1,65 @@
+"""Leases: when a setpoint goes out, and what it says (design §6.10, §9 Reservations).
+
+A setpoint expires after `lease_s` and is renewed at half its life; it is sent when the limit changed, again after
+`ack_s` without an acceptance, and at once to a connector that has none. Nobody who was never heard of is told anything:
+after a loss of state that would pause every car before its first reading is in.
+"""
+
+from __future__ import annotations
+
+from pipeline.allocation import EPS_A
+from pipeline.facts import Fact
+from pipeline.moments import to_moment
+from pipeline.records import Setpoint
+from pipeline.reservations import forget_expired
+from pipeline.state import ConnectorState, Grant
+from topology.location import Control
+
+
+def due(fact: Fact, limit_a: float, control: Control, now_ms: int) -> bool:
+    """Whether a setpoint must go out."""
+    if not fact.heard:
+        return False
+    sent = fact.state.sent
+    if sent is None or abs(limit_a - sent.limit_a) > EPS_A:
+        return True
+    if now_ms - sent.at_ms >= control.lease_s * 500:
+        return True
+    unanswered = fact.state.failed or fact.state.unanswered_since_ms is not None
+    return unanswered and fact.online and now_ms - sent.at_ms >= control.ack_s * 1000
+
+
+def setpoint(
+    location: str, decision: str, fact: Fact, limit_a: float, reason: str, control: Control, now_ms: int
+) -> Setpoint:
+    """The setpoint of one connector. Sequence numbers grow and tell the time: the newest one counts everywhere."""
+    connector = fact.socket.connector
+    return Setpoint(
+        location=location,
+        charger=fact.socket.charger.id,
+        connector=connector.id,
+        seq=max(fact.state.seq + 1, now_ms),
+        decision=decision,
+        issued_at=to_moment(now_ms),
+        valid_until=to_moment(now_ms + round(control.lease_s * 1000)),
+        limit_a=limit_a,
+        phases=connector.phases,
+        fallback_a=fact.socket.charger.fallback_a,
+        reason=reason,
+    )
+
+
+def note_sent(
+    state: ConnectorState, seq: int, limit_a: float, standing_a: float | None, control: Control, now_ms: int
+) -> None:
+    """The setpoint counts as sent: it may be acted on until it expires or is answered."""
+    grant = Grant(seq, limit_a, now_ms, now_ms + round(control.lease_s * 1000), "sent")
+    forget_expired(state, control, now_ms)
+    waiting = [g for g in state.grants if g.state not in ("sent", "timeout") or abs(g.limit_a - limit_a) > EPS_A]
+    state.grants = [*waiting, grant]
+    state.sent = grant
+    state.seq = seq
+    if state.unanswered_since_ms is None:
+        state.unanswered_since_ms = now_ms
+    if standing_a is None or limit_a > standing_a + EPS_A:
+        state.last_increase_ms = now_ms

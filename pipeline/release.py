@@ -1,0 +1,154 @@
+"""Release: what of the fair shares may go out now (design §6.9, §9 Reservations).
+
+Decreases go out at once. A raise needs room on every constraint, each connector counted at max(reservation, new limit):
+the same filling once more, with what all connectors hold taken off the rows. Where a row is exceeded already, nobody
+below it rises. `increase_every_s` and `min_change_a` may hold back increases, never decreases.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.allocation import EPS_A, Ask, Rows, blocking_row, fill, floor_to_step, take
+from pipeline.constraints import Constraints
+from pipeline.facts import Fact
+from pipeline.sharing import Share, Shares
+from pipeline.solar import Sun, distinct, whole_budget_a
+from topology.location import Control
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The limit of one connector now, and what stops it from being more."""
+
+    limit_a: float
+    binding: str
+
+
+def release(
+    facts: list[Fact], shares: Shares, found: Constraints, suns: dict[int, Sun], control: Control, now_ms: int
+) -> dict[int, Released]:
+    """Every connector's limit, by index."""
+    rows = found.rows((f.socket.index, f.reservation.held_a) for f in facts)
+    sun_rows = _sun_rows(rows, facts, shares, suns)
+    released: dict[int, Released] = {}
+    asks: list[Ask] = []
+    for fact in sorted(facts, key=lambda f: shares.order.get(f.socket.index, len(facts) + f.socket.index)):
+        index = fact.socket.index
+        target = shares.of[index]
+        sun = suns.get(index)
+        uses = found.uses[index]
+        soft = [(sun_rows[id(sun)], fact.use.total)] if sun is not None and id(sun) in sun_rows else []
+        if target.target_a <= fact.reservation.held_a + EPS_A:
+            released[index] = _hold(fact, target, target.target_a, control, now_ms)
+            continue
+        ask = _rise(fact, target, rows, uses, soft, found, released, shares, control, now_ms)
+        if ask is not None:
+            asks.append(ask)
+    fill(rows, asks)
+    for ask in asks:
+        fact, target = facts[ask.index], shares.of[ask.index]
+        reached = ask.given_a >= target.target_a - EPS_A
+        binding = target.binding if reached else _reserved(ask.binding, found)
+        released[ask.index] = _small_change(fact, Released(ask.given_a, binding), target, control, now_ms)
+    return released
+
+
+def _sun_rows(rows: Rows, facts: list[Fact], shares: Shares, suns: dict[int, Sun]) -> dict[int, int]:
+    """One row per sun: its budget, less what its cars hold. Who does not want counts as consumption instead."""
+    found: dict[int, int] = {}
+    for sun in distinct(suns):
+        budget_a = whole_budget_a(sun)
+        if budget_a is None:
+            continue
+        members = [f for f in facts if suns.get(f.socket.index) is sun and f.wants and f.online]
+        held = sum(f.use.total * max(f.reservation.held_a, _set_aside_a(f, shares)) for f in members)
+        found[id(sun)] = rows.add(sun.row_name, budget_a - held)
+    return found
+
+
+def _set_aside_a(fact: Fact, shares: Shares) -> float:
+    """A Smart Solar car's threshold counts against the sun from the start, so that its way there is free."""
+    if fact.socket.mode != "smart_solar" or fact.socket.index not in shares.placed:
+        return 0.0
+    return min(max(fact.socket.solar.min_threshold_a, fact.min_a), shares.of[fact.socket.index].target_a)
+
+
+def _held_back(fact: Fact, control: Control, now_ms: int) -> bool:
+    last_ms = fact.state.last_increase_ms
+    return last_ms is not None and now_ms - last_ms < control.increase_every_s * 1000
+
+
+def _hold(fact: Fact, target: Share, limit_a: float, control: Control, now_ms: int) -> Released:
+    """A limit that needs no room: a decrease, or a rise within what it holds already; only a rise can be held back."""
+    standing_a = fact.standing_a
+    if standing_a is not None and limit_a > standing_a + EPS_A and _held_back(fact, control, now_ms):
+        return Released(standing_a, "increase_every_s")
+    return _small_change(fact, Released(limit_a, target.binding), target, control, now_ms)
+
+
+def _small_change(fact: Fact, new: Released, target: Share, control: Control, now_ms: int) -> Released:
+    """An increase smaller than `min_change_a` waits, unless a setpoint goes out anyway (a renewal costs no more)."""
+    standing_a = fact.standing_a
+    if standing_a is None or not EPS_A < new.limit_a - standing_a < control.min_change_a - EPS_A:
+        return new
+    sent = fact.state.sent
+    if sent is not None and now_ms - sent.at_ms >= control.lease_s * 500:
+        return new
+    return Released(standing_a, target.binding)
+
+
+def _rise(
+    fact: Fact,
+    target: Share,
+    rows: Rows,
+    uses: list[tuple[int, float]],
+    soft: list[tuple[int, float]],
+    found: Constraints,
+    released: dict[int, Released],
+    shares: Shares,
+    control: Control,
+    now_ms: int,
+) -> Ask | None:
+    """The ask of a connector that wants more than it holds; None when it has its answer already."""
+    index, connector = fact.socket.index, fact.socket.connector
+    held_a = fact.reservation.held_a
+    low_a = floor_to_step(min(held_a, target.target_a), connector.step_a)
+    if fact.standing_a is not None and _held_back(fact, control, now_ms):
+        stays_a = min(max(fact.standing_a, 0.0), target.target_a)
+        released[index] = Released(stays_a, "increase_every_s")
+        return None
+    if low_a < fact.min_a - EPS_A:
+        blocked = blocking_row(rows, [*uses, *_beyond(soft, fact, shares, held_a)], fact.min_a - held_a)
+        if blocked is not None:
+            released[index] = Released(0.0, _reserved(rows.names[blocked], found))
+            return None
+        take(rows, uses, fact.min_a - held_a)
+        take(rows, _beyond(soft, fact, shares, held_a), fact.min_a - held_a)
+        low_a = fact.min_a
+    return Ask(
+        index=index,
+        low_a=low_a,
+        high_a=target.target_a,
+        step_a=connector.step_a,
+        weight=connector.weight,
+        priority=connector.priority,
+        order=shares.order.get(index, index),
+        uses=uses,
+        soft=soft,
+        threshold_a=_set_aside_a(fact, shares),
+        binding=target.binding,
+    )
+
+
+def _beyond(soft: list[tuple[int, float]], fact: Fact, shares: Shares, held_a: float) -> list[tuple[int, float]]:
+    """The sun's row, where the way to the minimum is not set aside already."""
+    return soft if _set_aside_a(fact, shares) <= held_a + EPS_A else []
+
+
+def _reserved(binding: str, found: Constraints) -> str:
+    """A row that binds in a release binds because of what somebody still holds on it."""
+    for name, place in zip(found.names, found.groups_of, strict=True):
+        if name == binding:
+            return f"reservation {place}"
+    return binding

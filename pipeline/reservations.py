@@ -1,0 +1,147 @@
+"""Reservations: what a connector may draw without asking again (design §6.4, §9 Reservations).
+
+A command is not what keeps a fuse safe; what may still be acted on is. A connector's reservation is the highest of
+its accepted limit while that lease lives, every unexpired setpoint that was sent and not answered, the old value of a
+decrease that was not yet seen in the measured current, and the measured current itself. Without a living accepted
+limit it holds its fallback (`max_a` where that is not known).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.state import ConnectorState, Grant, Reading
+from topology.location import Charger, Connector, Control
+
+SEEN_A = 0.5
+"""A decrease is seen when no phase is more than this above it (design §9)."""
+OVER_DRAW_A = 1.0
+"""More than this above everything it was allowed is a violation (design §9)."""
+
+NOT_TAKEN = frozenset({"rejected", "unsupported", "offline", "superseded", "expired"})
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What a connector holds (amperes per phase in use), and why others may not count on it moving."""
+
+    held_a: float
+    allowed_a: float
+    """The most that it was ever allowed and may still act on, the measured current left out."""
+    over_draw: bool
+    stuck: bool
+    """A decrease that did not get through, or a lease that runs out: for the others, load that cannot be moved."""
+
+
+def fallback_a(charger: Charger, connector: Connector) -> float:
+    """What a connector falls to without us; its rating where that is not known."""
+    return connector.max_a if charger.fallback_a is None else min(charger.fallback_a, connector.max_a)
+
+
+def accepted(state: ConnectorState) -> Grant | None:
+    """The newest accepted limit, its lease alive or not."""
+    return next((g for g in state.grants if g.state == "accepted"), None)
+
+
+def reservation(
+    state: ConnectorState, charger: Charger, connector: Connector, control: Control, now_ms: int
+) -> Reservation:
+    """What the connector holds at `now_ms`."""
+    skew_ms = round(control.lease_skew_s * 1000)
+    taken = accepted(state)
+    living = taken is not None and taken.until_ms is not None and now_ms < taken.until_ms + skew_ms
+    allowed_a = 0.0 if living else fallback_a(charger, connector)
+    for grant in state.grants:
+        if (grant.until_ms is None or now_ms < grant.until_ms + skew_ms) and grant.limit_a > allowed_a:
+            allowed_a = grant.limit_a
+    runs_out = _runs_out(taken, control, now_ms)
+    if runs_out:
+        allowed_a = max(allowed_a, fallback_a(charger, connector))
+    measured_a = 0.0
+    lapsed_ms = 0 if living or taken is None or taken.until_ms is None else taken.until_ms + skew_ms
+    if state.reading is not None and state.reading.at_ms >= lapsed_ms:
+        measured_a = state.reading.draw_a  # one from before a lease ran out says nothing of what came after
+    held_a = max(allowed_a, measured_a)
+    return Reservation(
+        held_a=held_a,
+        allowed_a=allowed_a,
+        over_draw=measured_a > allowed_a + OVER_DRAW_A,
+        stuck=runs_out or _decrease_failed(state, held_a, control, now_ms),
+    )
+
+
+def _runs_out(taken: Grant | None, control: Control, now_ms: int) -> bool:
+    """From `ack_s` before a lease can end, until a renewal is accepted (which replaces `taken`)."""
+    return taken is not None and taken.until_ms is not None and now_ms >= taken.until_ms - control.ack_s * 1000
+
+
+def _decrease_failed(state: ConnectorState, held_a: float, control: Control, now_ms: int) -> bool:
+    if state.sent is None or state.sent.limit_a >= held_a - 1e-9:
+        return False
+    waited_ms = now_ms - (state.unanswered_since_ms if state.unanswered_since_ms is not None else now_ms)
+    return state.failed or waited_ms >= control.ack_s * 1000
+
+
+def apply_answer(
+    state: ConnectorState, seq: int, answer: str, at_ms: int, limit_a: float, until_ms: int, before_a: float
+) -> None:
+    """Fold an answer of the dispatcher into a connector's grants.
+
+    `limit_a`, `until_ms`: of an acceptance. `before_a`: what it held without any accepted limit. A lower sequence
+    number never replaces a higher one, and nothing undoes a terminal state.
+    """
+    taken = accepted(state)
+    if taken is not None and seq <= taken.seq:
+        if answer == "confirmed" and seq == taken.seq:
+            state.grants = [g for g in state.grants if g.state != "unseen"]
+        return
+    if answer == "accepted":
+        _accept(state, taken, Grant(seq, limit_a, at_ms, until_ms, "accepted"), before_a)
+    elif answer == "timeout":
+        state.grants = [
+            Grant(g.seq, g.limit_a, g.at_ms, g.until_ms, "timeout") if g.seq == seq and g.state == "sent" else g
+            for g in state.grants
+        ]
+        _not_taken(state, seq)
+    elif answer in NOT_TAKEN:
+        state.grants = [g for g in state.grants if g.seq != seq or g.state not in ("sent", "timeout")]
+        _not_taken(state, seq)
+    state.seq = max(state.seq, seq)
+
+
+def _not_taken(state: ConnectorState, seq: int) -> None:
+    if state.sent is None or seq >= state.sent.seq:
+        state.failed = True
+        state.unanswered_since_ms = None
+
+
+def _accept(state: ConnectorState, taken: Grant | None, new: Grant, before_a: float) -> None:
+    """The new limit counts; every higher one before it counts on until it is seen that the car has come down."""
+    older = [g for g in state.grants if g.seq < new.seq and g.limit_a > new.limit_a + 1e-9]
+    lapsed = taken is None or (taken.until_ms is not None and taken.until_ms <= new.at_ms)
+    if lapsed and before_a > new.limit_a + 1e-9:
+        older.append(Grant(-1, before_a, new.at_ms, None, "accepted"))
+    unseen = [Grant(g.seq, g.limit_a, g.at_ms, g.until_ms, "unseen") for g in older]
+    state.grants = [new, *unseen, *(g for g in state.grants if g.seq > new.seq)]
+    if state.sent is None or new.seq >= state.sent.seq:
+        state.failed = False
+        state.unanswered_since_ms = None
+    for reading in state.recent:
+        see(state, reading)
+
+
+def see(state: ConnectorState, reading: Reading) -> None:
+    """A reading after the acceptance that shows no phase above the new limit ends what is unseen."""
+    if reading.current_a is None or len(state.grants) < 2:
+        return
+    taken = accepted(state)
+    if taken is not None and reading.at_ms > taken.at_ms and reading.draw_a <= taken.limit_a + SEEN_A:
+        state.grants = [g for g in state.grants if g.state != "unseen"]
+
+
+def forget_expired(state: ConnectorState, control: Control, now_ms: int) -> None:
+    """Drop grants that nobody can act on any more; the newest accepted one is kept, its end is still news."""
+    skew_ms = round(control.lease_skew_s * 1000)
+    state.grants = [
+        g for g in state.grants if g.state == "accepted" or g.until_ms is None or now_ms < g.until_ms + skew_ms
+    ]

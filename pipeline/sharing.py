@@ -1,0 +1,237 @@
+"""The fair share of every connector (design §6.6–6.8): its target, whatever is still reserved elsewhere.
+
+Minimums in queue order (`pipeline.turns`), Solar Only by its timers (`pipeline.solar`), idle offers, then the filling
+(`pipeline.allocation`). Connectors that cannot be moved are taken off the rows for the others; those of them that want
+current are still asked for their own share, as if they could be moved.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pipeline.allocation import Ask, Rows, blocking_row, ceil_to_step, fill, floor_to_step, take
+from pipeline.constraints import Constraints
+from pipeline.facts import Fact
+from pipeline.solar import Member, Sun, Timer, add_rows, distinct, threshold_a, timer
+from pipeline.turns import Turns, change_turns, in_order
+from topology.location import Control
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A connector's fair share, and what stops it from being more."""
+
+    target_a: float
+    binding: str
+
+
+@dataclass(slots=True)
+class Shares:
+    """The outcome of sharing: shares by connector index, the order of the queue, timers and turns as they will be."""
+
+    of: dict[int, Share] = field(default_factory=dict)
+    order: dict[int, int] = field(default_factory=dict)
+    timers: dict[int, Timer] = field(default_factory=dict)
+    placed: set[int] = field(default_factory=set)
+    turns: Turns = field(default_factory=Turns)
+
+
+def share(
+    facts: list[Fact], found: Constraints, suns: dict[int, Sun], clocks: dict[str, int], control: Control, now_ms: int
+) -> Shares:
+    """Every connector's target."""
+    fixed = [f for f in facts if f.fixed]
+    asked = {f.socket.index for f in fixed if f.heard and (f.wants or f.meter_age == "lost")}
+    own = Shares()
+    if asked:  # first, so that the suns are left as the main sharing sees them
+        immovable = [f for f in fixed if f.socket.index not in asked]
+        own = _share_once(
+            [f for f in facts if not f.fixed or f.socket.index in asked], immovable, found, suns, control, now_ms, {}
+        )
+    shares = _with_turns([f for f in facts if not f.fixed], fixed, found, suns, clocks, control, now_ms)
+    for index in asked:
+        shares.of[index] = own.of[index]
+        if index in own.timers:
+            shares.timers[index] = own.timers[index]
+    shares.placed |= own.placed & asked
+    for fact in facts:
+        shares.of.setdefault(fact.socket.index, Share(0.0, "idle"))
+    return shares
+
+
+def _with_turns(
+    movable: list[Fact],
+    fixed: list[Fact],
+    found: Constraints,
+    suns: dict[int, Sun],
+    clocks: dict[str, int],
+    control: Control,
+    now_ms: int,
+) -> Shares:
+    """Share; when somebody waits long enough, change turns and share again."""
+    shares = _share_once(movable, fixed, found, suns, control, now_ms, {})
+    queue = in_order([f for f in movable if f.wants], {})
+    waiting = {i for i, s in shares.of.items() if s.binding == "waiting"}
+    turns = change_turns(queue, waiting, clocks, control.turn_s, now_ms)
+    if turns.moved:
+        shares = _share_once(movable, fixed, found, suns, control, now_ms, turns.moved)
+    shares.turns = turns
+    return shares
+
+
+def _share_once(
+    movable: list[Fact],
+    fixed: list[Fact],
+    found: Constraints,
+    suns: dict[int, Sun],
+    control: Control,
+    now_ms: int,
+    moved: dict[str, int],
+) -> Shares:
+    rows = found.rows((f.socket.index, f.reservation.held_a) for f in fixed)
+    empty = list(rows.left)
+    shares = Shares()
+    queue = in_order([f for f in movable if f.wants], moved)
+    shares.order = {f.socket.index: i for i, f in enumerate(queue)}
+    for sun in distinct(suns):
+        sun.members, sun.promised_a = [], 0.0
+        sun.thresholds_a = sum(_threshold_a(f) * f.use.total for f in queue if _sun_of(f, suns) is sun and _smart(f))
+    asks: list[Ask] = []
+    for fact in queue:
+        ask = _place(fact, rows, empty, found, suns, shares, now_ms)
+        if ask is not None:
+            asks.append(ask)
+    asks += _idle_offers([f for f in movable if not f.wants], rows, found, shares, control)
+    soft: dict[int, list[tuple[int, float]]] = {}
+    for sun in distinct(suns):
+        soft.update(add_rows(sun, rows))
+    for ask in asks:
+        ask.soft = soft.get(ask.index, [])
+    fill(rows, asks)
+    for ask in asks:
+        shares.of[ask.index] = Share(ask.given_a, ask.binding)
+    return shares
+
+
+def _smart(fact: Fact) -> bool:
+    return fact.socket.mode == "smart_solar"
+
+
+def _sun_of(fact: Fact, suns: dict[int, Sun]) -> Sun | None:
+    """The sun that a connector lives on; None for a fast one."""
+    return suns.get(fact.socket.index)
+
+
+def _threshold_a(fact: Fact) -> float:
+    step_a = fact.socket.connector.step_a
+    return ceil_to_step(threshold_a(fact.socket, fact.min_a, fact.wanted_a), step_a)
+
+
+def ceiling(fact: Fact) -> tuple[float, str]:
+    """The most that a connector may be given because of its meters, and why (design §6.5).
+
+    Below a stale meter nothing rises; below a lost one all go to their fallback, 0 where that is not known or below
+    the minimum.
+    """
+    fallback_a = floor_to_step(fact.socket.charger.fallback_a or 0.0, fact.socket.connector.step_a)
+    fallback_a = min(fallback_a, fact.max_a) if fallback_a >= fact.min_a else 0.0
+    if fact.meter_age == "lost":
+        return fallback_a, f"lost meter {fact.old_meter}"
+    if fact.meter_age == "stale":
+        return fact.standing_a if fact.standing_a is not None else fallback_a, f"stale meter {fact.old_meter}"
+    return float("inf"), ""
+
+
+def _place(
+    fact: Fact,
+    rows: Rows,
+    empty: list[float],
+    found: Constraints,
+    suns: dict[int, Sun],
+    shares: Shares,
+    now_ms: int,
+) -> Ask | None:
+    """Give a wanting connector its minimum, or say why it has none."""
+    index = fact.socket.index
+    uses = found.uses[index]
+    sun = _sun_of(fact, suns)
+    most_a, most_by = ceiling(fact)
+    lost = fact.meter_age == "lost"
+    if most_a < fact.min_a:
+        shares.of[index] = Share(0.0, most_by)
+        return None
+    if sun is not None and not lost and not _smart(fact):
+        needs_a = fact.min_a * fact.use.total
+        clock = shares.timers[index] = timer(sun, fact.socket, fact.state, needs_a, now_ms)
+        if clock.covered_since_ms is not None or clock.running:
+            sun.promised_a += needs_a
+        if not clock.running:
+            shares.of[index] = Share(0.0, clock.binding)
+            return None
+    low_a = most_a if lost else fact.min_a
+    if blocking_row(rows, uses, low_a) is not None:
+        alone = blocking_row(Rows(rows.names, empty), uses, low_a)
+        shares.of[index] = Share(0.0, "waiting" if alone is None else rows.names[alone])
+        return None
+    take(rows, uses, low_a)
+    shares.placed.add(index)
+    high_a, by = (fact.wanted_a, fact.wanted_by) if fact.wanted_a <= most_a else (most_a, most_by)
+    ask = _ask(fact, low_a, max(low_a, high_a), shares.order[index], uses)
+    ask.binding = most_by if lost else by
+    if sun is not None and not lost:
+        _join(sun, fact, ask)
+    return ask
+
+
+def _join(sun: Sun, fact: Fact, ask: Ask) -> None:
+    """A started car takes part in its sun's budget; one that is uncovered keeps its minimum and no more."""
+    smart = _smart(fact)
+    ask.threshold_a = min(_threshold_a(fact), ask.high_a) if smart else 0.0
+    solar = fact.socket.solar
+    sun.members.append(
+        Member(
+            index=ask.index,
+            smart=smart,
+            backup_a=0.0 if smart else solar.backup_a,
+            to_start=not smart and solar.backup_a > 0 and solar.backup_use == "to_start",
+            total_per_a=fact.use.total,
+            low_a=max(ask.low_a, ask.threshold_a),
+        )
+    )
+
+
+def _ask(fact: Fact, low_a: float, high_a: float, order: int, uses: list[tuple[int, float]]) -> Ask:
+    connector = fact.socket.connector
+    return Ask(
+        index=fact.socket.index,
+        low_a=low_a,
+        high_a=high_a,
+        step_a=connector.step_a,
+        weight=connector.weight,
+        priority=connector.priority,
+        order=order,
+        uses=uses,
+    )
+
+
+def _idle_offers(idle: list[Fact], rows: Rows, found: Constraints, shares: Shares, control: Control) -> list[Ask]:
+    """Enough for a car that plugs in to start at once, where it fits; after all minimums of those that want."""
+    asks: list[Ask] = []
+    for fact in sorted(idle, key=lambda f: (-f.socket.connector.priority, f.socket.key)):
+        index = fact.socket.index
+        offer_a = floor_to_step(min(control.idle_offer_a, fact.max_a), fact.socket.connector.step_a)
+        offer_a = max(offer_a, fact.min_a) if offer_a > 0 and fact.socket.mode != "solar_only" else 0.0
+        most_a, most_by = ceiling(fact)
+        binding = "idle"
+        if fact.meter_age == "lost":
+            offer_a, binding = most_a, most_by
+        elif most_a < offer_a:
+            offer_a, binding = 0.0, most_by
+        if offer_a <= 0 or blocking_row(rows, found.uses[index], offer_a) is not None:
+            shares.of[index] = Share(0.0, binding)
+            continue
+        take(rows, found.uses[index], offer_a)
+        ask = _ask(fact, offer_a, offer_a, len(shares.order) + len(asks), found.uses[index])
+        ask.binding = binding
+        asks.append(ask)
+    return asks

@@ -1,0 +1,120 @@
+"""Solar balancing: excess, budgets, and when a car may start on them (design §6.6, §9 Solar).
+
+`excess = −Σ phases (meter − the draw of the solar cars below it)`: the meter nets the phases, and the draw of fast cars
+is consumption like any other. Over the solar connectors that share a meter, `Σ phases·a ≤ max(excess + backup, Σ over
+the started Smart Solar ones of phases·threshold)`. `backup_a` is for Solar Only: rows are nested, so that what it adds
+never reaches a car that has none. A Solar Only car starts when its minimum has been covered for `enable_s`, and stops
+when it has not been for `disable_s`; until then it keeps its minimum. A dip resets the start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pipeline.allocation import EPS_A, Rows
+from pipeline.state import ConnectorState
+from topology.tree import Socket
+
+
+@dataclass(slots=True)
+class Sun:
+    """The excess that one meter shows, and what of it is spoken for while minimums are placed."""
+
+    group: str
+    excess_a: float | None
+    """None when the meter was never heard of or is lost: then there is no excess to be seen."""
+    thresholds_a: float = 0.0
+    """Σ phases·threshold of the Smart Solar cars that want: theirs comes first."""
+    promised_a: float = 0.0
+    """Σ phases·minimum of the Solar Only cars placed or about to start, in queue order."""
+    members: list[Member] = field(default_factory=list)
+
+    @property
+    def row_name(self) -> str:
+        return f"solar {self.group}"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A solar connector that was started: its share of the sun's rows."""
+
+    index: int
+    smart: bool
+    backup_a: float
+    to_start: bool
+    total_per_a: float
+    """Amperes of the sum over the phases for one ampere of its limit."""
+    low_a: float
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """What the timers of a Solar Only car say: may it run, and their state after this decision."""
+
+    running: bool
+    binding: str
+    """Why not, when it may not."""
+    covered_since_ms: int | None
+    uncovered_since_ms: int | None
+
+
+def threshold_a(socket: Socket, min_a: float, high_a: float) -> float:
+    """What a Smart Solar car is always offered: its threshold, not below its minimum, not above what it wants."""
+    return min(max(socket.solar.min_threshold_a, min_a), high_a)
+
+
+def timer(sun: Sun, socket: Socket, state: ConnectorState, needs_a: float, now_ms: int) -> Timer:
+    """Whether a Solar Only car may run. `needs_a`: its minimum as a sum over the phases.
+
+    Call in queue order: what earlier cars take or are about to take (`Sun.promised_a`) is not promised twice.
+    """
+    name = sun.row_name
+    covered = sun.excess_a is not None and (
+        sun.excess_a + socket.solar.backup_a - sun.thresholds_a - sun.promised_a >= needs_a - EPS_A
+    )
+    if covered:
+        since_ms = now_ms if state.covered_since_ms is None else state.covered_since_ms
+        running = state.solar_running or now_ms - since_ms >= socket.solar.enable_s * 1000
+        return Timer(running, "" if running else f"timer {name}", since_ms, None)
+    since_ms = now_ms if state.uncovered_since_ms is None else state.uncovered_since_ms
+    running = state.solar_running and now_ms - since_ms < socket.solar.disable_s * 1000
+    return Timer(running, "" if running else name, None, since_ms)
+
+
+def budget_a(sun: Sun, members: Sequence[Member], backup_a: float, to_start: bool) -> float:
+    """What the members of one row may draw together, as a sum over the phases."""
+    excess_a = sun.excess_a if sun.excess_a is not None else 0.0
+    floor_a = sum(m.low_a * m.total_per_a for m in members if m.smart)
+    budget = excess_a + backup_a
+    if to_start:
+        budget = max(excess_a, min(budget, sum(m.low_a * m.total_per_a for m in members)))
+    return max(budget, floor_a)
+
+
+def add_rows(sun: Sun, rows: Rows) -> dict[int, list[tuple[int, float]]]:
+    """The sun's rows, less what its members have already; for each member the rows that its next ampere loads.
+
+    One row per backup, smallest first; a row holds everybody whose backup is not larger (Smart Solar has none).
+    """
+    uses: dict[int, list[tuple[int, float]]] = {m.index: [] for m in sun.members}
+    for backup_a, to_start in sorted({(m.backup_a, m.to_start) for m in sun.members}):
+        inside = [m for m in sun.members if (m.backup_a, m.to_start) <= (backup_a, to_start)]
+        room = budget_a(sun, inside, backup_a, to_start)
+        row = rows.add(sun.row_name, room - sum(m.low_a * m.total_per_a for m in inside))
+        for member in inside:
+            uses[member.index].append((row, member.total_per_a))
+    return uses
+
+
+def whole_budget_a(sun: Sun) -> float | None:
+    """The budget of all that share this meter, for the decision's view."""
+    if sun.excess_a is None and not sun.members:
+        return None
+    backup_a, to_start = max(((m.backup_a, m.to_start) for m in sun.members), default=(0.0, False))
+    return budget_a(sun, sun.members, backup_a, to_start)
+
+
+def distinct(suns: dict[int, Sun]) -> list[Sun]:
+    """Each sun once; `suns` has one entry per connector that lives on it."""
+    return list({id(sun): sun for sun in suns.values()}.values())

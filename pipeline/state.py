@@ -1,0 +1,188 @@
+"""What sunshave remembers of a location: a fold of its records, and what its own decisions set in motion.
+
+One struct per location, small enough to be written once per batch (it is the value of a changelog record). Everything
+is keyed by ids, never by places in the tree, so that a changed location forgets no reservation, window or peak.
+
+Fields in the first part of a struct come from records alone (`pipeline.fold`); those below `# decided` change only in
+`pipeline.decide.commit`: a decision that was not written never happened, which is what makes replay exact.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct, field
+
+VERSION = 1
+"""Written first into every encoded state. A worker reads states of its own version and of those before it."""
+
+RECENT_READINGS = 64
+"""Readings kept per source between two written decisions. Fewer: a rise may be put down to the wrong moment; more:
+the state of a busy location grows, and with it every changelog record."""
+
+
+class Reading(Struct, array_like=True, gc=False):
+    """A charger reading as it was folded. `current_a` is in the charger's frame, None when it was not said."""
+
+    at_ms: int
+    online: bool
+    status: str
+    transaction: str | None
+    current_a: tuple[float, ...] | None
+
+    @property
+    def draw_a(self) -> float:
+        """The highest phase; 0 when nothing was said."""
+        return max(self.current_a) if self.current_a else 0.0
+
+
+class Grant(Struct, array_like=True, gc=False):
+    """A setpoint that a connector may be acting on. `state`: "sent" (no answer yet), "timeout", "accepted", or
+    "unseen" (replaced by a lower one that was accepted but not yet seen in the measured current)."""
+
+    seq: int
+    limit_a: float
+    at_ms: int
+    """When it was issued; when accepted, the moment of the acceptance."""
+    until_ms: int | None
+    """The end of its lease; None where it ends only when it is seen (the fallback before the first lease)."""
+    state: str
+
+
+class ConnectorState(Struct, array_like=True, gc=False):
+    """One connector: what it says, what it was told, and what was learnt of its car."""
+
+    reading: Reading | None = None
+    recent: list[Reading] = field(default_factory=list)
+    """Readings since the last written decision and the one before them, oldest first."""
+    wants_since_ms: int | None = None
+    grants: list[Grant] = field(default_factory=list)
+    failed: bool = False
+    """The newest setpoint was not taken (or timed out), and none was accepted since."""
+    seq: int = 0
+    """The newest sequence number that was sent or answered."""
+    # decided
+    sent: Grant | None = None
+    """The newest setpoint that went out; None before the first."""
+    unanswered_since_ms: int | None = None
+    last_increase_ms: int | None = None
+    turned_ms: int | None = None
+    """When it went to the end of its queue; None while it has its arrival's place."""
+    covered_since_ms: int | None = None
+    uncovered_since_ms: int | None = None
+    solar_running: bool = False
+    under_since_ms: int | None = None
+    under_draw: bool = False
+    fewer_since_ms: int | None = None
+    seen_phases: tuple[int, ...] = ()
+    """Charger phases in use since `fewer_since_ms`."""
+    learnt_phases: tuple[int, ...] | None = None
+    learnt_at_ms: int = 0
+    """The newest reading that learning has seen."""
+    learnt_transaction: str | None = None
+
+
+class MeterPoint(Struct, array_like=True, gc=False):
+    """A meter reading as it was folded: signed currents of the building, and the active power summed over them."""
+
+    at_ms: int
+    current_a: tuple[float, ...]
+    power_w: float
+
+
+class Blame(Struct, array_like=True, gc=False):
+    """What part of a meter's change is put down to a charger until it reports again (`pipeline.headroom`)."""
+
+    reading_ms: int
+    draw_a: tuple[float, ...]
+    since_ms: int | None = None
+    rise_a: tuple[float, ...] = ()
+
+
+class MeterState(Struct, array_like=True, gc=False):
+    """One meter: its newest reading, those not yet settled, its billed energy, its official month peak."""
+
+    newest: MeterPoint | None = None
+    recent: list[MeterPoint] = field(default_factory=list)
+    registers: dict[int, tuple[int, float, int, float]] = field(default_factory=dict)
+    """Window start (ms) -> first and last register reading in it: (first_ms, first_wh, last_ms, last_wh)."""
+    demands: dict[int, tuple[int, float]] = field(default_factory=dict)
+    """Window start -> newest running average in it: (at_ms, demand_w)."""
+    integrals: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Window start -> (known since ms, milliwatt-milliseconds of import integrated so far)."""
+    powers: list[tuple[int, int]] = field(default_factory=list)
+    """Import powers (at_ms, mW) that late ones may still come before; the first is integrated already."""
+    month_peak: tuple[int, float] | None = None
+    """The newest official month peak: (at_ms, watts)."""
+    # decided
+    unmanaged_a: tuple[float, ...] | None = None
+    """What was settled as not the chargers' at the last written decision, signed, per phase."""
+    settled_ms: int = -1
+    blames: dict[str, Blame] = field(default_factory=dict)
+
+
+class WindowBook(Struct, array_like=True, gc=False):
+    """The billed windows of one group. Closed ones stay open to late data while they are in `closed`."""
+
+    closed: dict[int, tuple[float, float, str, bool, int]] = field(default_factory=dict)
+    """Window start -> (import_wh, demand_w, month, complete, revision) as it was published."""
+    month_peaks: dict[str, float] = field(default_factory=dict)
+    """Local month -> highest average of the windows that left `closed`."""
+
+
+class LimitEntry(Struct, array_like=True, gc=False):
+    """A limit from outside, for one group and source."""
+
+    from_ms: int
+    until_ms: int | None
+    limit_a: float | None
+    limit_w: float | None
+
+
+class LocationState(Struct, array_like=True, gc=False):
+    """Everything that a decision of one location depends on, besides its document and the moment."""
+
+    inputs: dict[str, tuple[int, int]] = field(default_factory=dict)
+    connectors: dict[str, ConnectorState] = field(default_factory=dict)
+    meters: dict[str, MeterState] = field(default_factory=dict)
+    limits: dict[str, dict[str, list[LimitEntry]]] = field(default_factory=dict)
+    # decided
+    books: dict[str, WindowBook] = field(default_factory=dict)
+    turn_clocks: dict[str, int] = field(default_factory=dict)
+    """Queue (priority class) -> when somebody began to wait, or when the turns last changed."""
+    decided_ms: int = -1
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(tuple[int, LocationState])
+
+
+def new_state() -> LocationState:
+    """The state of a location of which nothing was heard."""
+    return LocationState()
+
+
+def encode_state(state: LocationState) -> bytes:
+    """The state as bytes, its version first."""
+    return _ENCODER.encode((VERSION, state))
+
+
+def decode_state(data: bytes) -> LocationState:
+    """The state of `encode_state`, also of an older version. ValueError when it is none or of a newer one."""
+    version, state = _DECODER.decode(data)
+    if version > VERSION:
+        raise ValueError(f"a state of version {version}, this worker reads up to {VERSION}")
+    return state
+
+
+def mark_applied(state: LocationState, topic: str, partition: int, offset: int) -> bool:
+    """Note that a record is folded. False when it was before: then it must not be folded again."""
+    known = state.inputs.get(topic)
+    if known is not None and known[0] == partition and offset <= known[1]:
+        return False
+    state.inputs[topic] = (partition, offset)
+    return True
+
+
+def connector_key(charger: str, connector: int) -> str:
+    """The key of a connector in a state, and on the topic `ocpp.setpoints`."""
+    return f"{charger}/{connector}"

@@ -1,0 +1,150 @@
+"""The lines of `sunshave decide`: records in, decisions out, the core in between. No Kafka, no clock."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from pipeline.decide import commit, decide
+from pipeline.fold import fold
+from pipeline.moments import parse_moment, to_ms
+from pipeline.records import FOLDED, LOCATIONS, DeadLetter, NotARecord, decode, encode
+from pipeline.state import LocationState, mark_applied, new_state
+from topology.read import LocationRefused, read_location_json
+from topology.tree import Tree, build_tree
+
+
+class _Line(msgspec.Struct, gc=False):
+    """A line: a record of a topic, or a moment."""
+
+    topic: str | None = None
+    value: msgspec.Raw = msgspec.Raw(b"null")
+    now: str | None = None
+
+
+class _Named(msgspec.Struct, gc=False):
+    """The location that a record names."""
+
+    location: str
+
+
+_LINES = msgspec.json.Decoder(_Line)
+_NAMES = msgspec.json.Decoder(_Named)
+
+
+@dataclass(slots=True)
+class _Heard:
+    """A line that waits for the next `now`, against which it is judged."""
+
+    topic: str
+    offset: int
+    value: bytes
+    reason: str | None = None
+    tree: Tree | None = None
+
+
+@dataclass(slots=True)
+class Dialogue:
+    """One run. `refused` says whether any location was."""
+
+    trees: dict[str, Tree] = field(default_factory=dict)
+    states: dict[str, LocationState] = field(default_factory=dict)
+    waiting: list[_Heard] = field(default_factory=list)
+    offsets: dict[str, int] = field(default_factory=dict)
+    refused: bool = False
+
+    def hear(self, line: bytes) -> Iterator[bytes]:
+        """The answers to one line."""
+        line = line.strip()
+        try:
+            said = _LINES.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
+            self._wait("", line, f"unreadable: {problem}")
+            return
+        if said.now is not None:
+            yield from self._decide(said.now, line)
+        elif said.topic == LOCATIONS:
+            self._location(bytes(said.value))
+        elif said.topic in FOLDED:
+            self._wait(said.topic, bytes(said.value))
+        elif said.topic is None:
+            self._wait("", line, "unreadable: a line has a topic and a value, or a now")
+        else:
+            self._wait(said.topic, bytes(said.value), f"unknown: topic {said.topic}")
+
+    def end(self) -> Iterator[bytes]:
+        """The dead letters of what came after the last `now`; without one, nothing is from the future."""
+        yield from self._fold_waiting(sys.maxsize // 2)
+
+    def _wait(self, topic: str, value: bytes, reason: str | None = None, tree: Tree | None = None) -> None:
+        offset = self.offsets.get(topic, -1) + 1
+        self.offsets[topic] = offset
+        self.waiting.append(_Heard(topic, offset, value, reason, tree))
+
+    def _location(self, value: bytes) -> None:
+        """A refused one is said at once; an accepted one takes its place in the order of the lines."""
+        try:
+            accepted = read_location_json(value)
+        except LocationRefused as refusal:
+            self.refused = True
+            name = _name_of(value) or "(no name)"
+            for problem in refusal.problems:
+                print(f"error: location {name}: {problem}", file=sys.stderr, flush=True)
+            return
+        for problem in accepted.warnings:
+            print(f"warning: location {accepted.location.location}: {problem}", file=sys.stderr, flush=True)
+        self._wait(LOCATIONS, value, tree=build_tree(accepted.location))
+
+    def _decide(self, now: str, line: bytes) -> Iterator[bytes]:
+        try:
+            now_ms = to_ms(parse_moment(now))
+        except (ValueError, OverflowError) as problem:
+            self._wait("", line, f"unreadable: now: {problem}")
+            return
+        yield from self._fold_waiting(now_ms)
+        decisions, windows = [], []
+        for name in sorted(self.trees):
+            state = self.states[name]
+            outcome = decide(self.trees[name], state, now_ms)
+            commit(state, outcome)
+            decisions.append(outcome.decision)
+            windows += outcome.windows
+        yield msgspec.json.encode({"decisions": decisions, "windows": windows})
+
+    def _fold_waiting(self, now_ms: int) -> Iterator[bytes]:
+        waiting, self.waiting = self.waiting, []
+        for heard in waiting:
+            reason = heard.reason or self._fold(heard, now_ms)
+            if reason is not None:
+                letter = DeadLetter(
+                    topic=heard.topic, partition=0, offset=heard.offset, reason=reason, value=heard.value
+                )
+                yield b'{"deadletter":' + encode(letter) + b"}"
+
+    def _fold(self, heard: _Heard, now_ms: int) -> str | None:
+        if heard.tree is not None:
+            name = heard.tree.location.location
+            self.trees[name] = heard.tree
+            mark_applied(self.states.setdefault(name, new_state()), LOCATIONS, 0, heard.offset)
+            return None
+        try:
+            record: Any = decode(heard.topic, heard.value)
+        except NotARecord as problem:
+            return str(problem)
+        tree = self.trees.get(record.location)
+        if tree is None:
+            return f"unknown: location {record.location}"
+        state = self.states[record.location]
+        mark_applied(state, heard.topic, 0, heard.offset)
+        return fold(tree, state, record, now_ms)
+
+
+def _name_of(value: bytes) -> str | None:
+    try:
+        return _NAMES.decode(value).location
+    except msgspec.MsgspecError:
+        return None
