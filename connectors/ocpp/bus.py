@@ -1,0 +1,297 @@
+"""The dispatcher's Kafka: setpoints and locations in, readings and feedback out. Nothing else here knows Kafka.
+
+In: no consumer group. Every dispatcher reads every partition and ignores the chargers whose socket it does not hold:
+a socket lives where the load balancer put it, and a partition where a group would put it; they differ (facts 4.5). At
+start the topics are read to their end, the newest record per key is kept, and those are handed over first.
+
+Out: what must be sent waits in memory while Kafka is away. Of readings only the newest per connector is kept; feedback
+is kept in order. A thread of its own sends, because kafka-python may block while it looks for the broker.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
+
+from connectors.ocpp import metrics
+from pipeline import records
+from pipeline.records import ChargerReading, Feedback, NotARecord, Setpoint, decode, encode
+from topology.location import Location
+from topology.read import LocationRefused, read_location_json
+
+log = logging.getLogger(__name__)
+
+TOPICS = (records.LOCATIONS, records.SETPOINTS)
+POLL_MS = 200
+"""How long a poll waits. Larger: stopping takes longer; smaller: CPU."""
+BACKOFF_S = (1.0, 15.0)
+"""Between attempts to reach the broker: first and longest. Larger: it is found late when it comes back."""
+PARTITIONS_S = 60
+"""Between looks for new partitions of the topics. Larger: setpoints in a new one wait that long."""
+MAX_FEEDBACK = 200_000
+"""Feedback kept while Kafka is away, in records (about 100 MB). More would end the process; less loses answers, which
+the planner then takes for `ack_s` unanswered."""
+BROKER_TIMEOUT_MS = 10_000
+"""For a request to the broker, and for finding it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A location's newest record; None where it was removed."""
+
+    name: str
+    location: Location | None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one poll brought. `restored`: it was on the topics before we started."""
+
+    locations: tuple[Put, ...]
+    setpoints: tuple[Setpoint, ...]
+    restored: bool
+
+
+class Inbox(threading.Thread):
+    """Reads for ever. `deliver` is called in this thread."""
+
+    def __init__(self, servers: str, deliver: Callable[[Batch], None]) -> None:
+        super().__init__(name="kafka-in", daemon=True)
+        self._servers = servers
+        self._deliver = deliver
+        self._stopping = threading.Event()
+        self._positions: dict[TopicPartition, int] = {}
+        self._restored = False
+        self.connected = False
+        """Whether the last poll worked."""
+
+    def stop(self) -> None:
+        """End; the thread is done when its poll returns."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Read, and start anew after every failure, where we were."""
+        wait_s = BACKOFF_S[0]
+        while not self._stopping.is_set():
+            try:
+                self._read()
+            except (KafkaError, OSError, ValueError, AssertionError) as problem:
+                if self.connected or wait_s == BACKOFF_S[0]:
+                    log.warning("Kafka at %s: %s: tried again", self._servers, str(problem) or type(problem).__name__)
+                wait_s = BACKOFF_S[0] if self.connected else min(2 * wait_s, BACKOFF_S[1])
+                self.connected = False
+                self._stopping.wait(wait_s)
+
+    def _read(self) -> None:
+        consumer = KafkaConsumer(
+            bootstrap_servers=self._servers.split(","),
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            allow_auto_create_topics=False,
+            request_timeout_ms=BROKER_TIMEOUT_MS,
+            bootstrap_timeout_ms=BROKER_TIMEOUT_MS,
+        )
+        try:
+            self._assign(consumer)
+            if not self._restored:
+                self._restore(consumer)
+            self._follow(consumer)
+        finally:
+            consumer.close()
+
+    def _assign(self, consumer: Any) -> None:
+        found = [TopicPartition(t, p) for t in TOPICS for p in sorted(consumer.partitions_for_topic(t) or ())]
+        missing = set(TOPICS) - {partition.topic for partition in found}
+        if missing:
+            raise KafkaError(f"there is no topic {', '.join(sorted(missing))} (sunshave topics create)")
+        consumer.assign(found)
+        for partition in found:
+            if partition in self._positions:
+                consumer.seek(partition, self._positions[partition])
+            else:
+                consumer.seek_to_beginning(partition)
+
+    def _restore(self, consumer: Any) -> None:
+        """Read to the end that the topics have now, keeping the newest per key. Then one more look: the embedded
+        broker names an end inside its last batch (facts/streaming.md §2)."""
+        ends = consumer.end_offsets(consumer.assignment())
+        newest: dict[tuple[str, bytes | None], Any] = {}
+        more = True
+        while not self._stopping.is_set():
+            behind = any(consumer.position(partition) < end for partition, end in ends.items())
+            if not behind and not more:
+                break
+            found = self._poll(consumer)
+            more = bool(found) and behind
+            newest.update({(record.topic, record.key): record for record in found})
+        if self._stopping.is_set():
+            return
+        self._restored = True
+        batch = _batch(newest.values(), restored=True)
+        log.info("Read %d locations and %d setpoints", len(batch.locations), len(batch.setpoints))
+        self._deliver(batch)
+
+    def _follow(self, consumer: Any) -> None:
+        looks = 0
+        while not self._stopping.is_set():
+            found = self._poll(consumer)
+            if found:
+                self._deliver(_batch(found, restored=False))
+            looks += 1
+            if looks * POLL_MS >= PARTITIONS_S * 1000:
+                looks = 0
+                counts = sum(len(consumer.partitions_for_topic(topic) or ()) for topic in TOPICS)
+                if counts > len(consumer.assignment()):
+                    self._assign(consumer)
+
+    def _poll(self, consumer: Any) -> list[Any]:
+        found = [record for batch in consumer.poll(timeout_ms=POLL_MS).values() for record in batch]
+        self.connected = True
+        for record in found:
+            self._positions[TopicPartition(record.topic, record.partition)] = record.offset + 1
+        return found
+
+
+def _batch(found: Iterable[Any], *, restored: bool) -> Batch:
+    """What records say; what cannot be read is counted and left out: nothing on a topic stops the dispatcher."""
+    locations, setpoints = [], []
+    for record in found:
+        if record.topic == records.LOCATIONS:
+            put = _location(record)
+            locations += [put] if put else []
+        elif record.value is not None:  # None: the connector was removed, and its location says so too
+            try:
+                setpoints.append(decode(records.SETPOINTS, record.value))
+            except NotARecord as reason:
+                _malformed(record, str(reason))
+    return Batch(tuple(locations), tuple(setpoints), restored)
+
+
+def _location(record: Any) -> Put | None:
+    name = (record.key or b"").decode("utf-8", "replace")
+    if record.value is None:
+        return Put(name, None)
+    try:
+        location = read_location_json(record.value).location
+    except (LocationRefused, UnicodeDecodeError) as reason:
+        _malformed(record, str(reason))
+        return None
+    if location.location != name:
+        _malformed(record, f"its key is {name!r}, not its location")
+        return None
+    return Put(name, location)
+
+
+def _malformed(record: Any, reason: str) -> None:
+    metrics.MALFORMED.inc()
+    log.warning("%s[%d] offset %d is ignored: %.300s", record.topic, record.partition, record.offset, reason)
+
+
+class Outbox(threading.Thread):
+    """Sends for ever. `reading` and `feedback` return at once, from any thread."""
+
+    def __init__(self, servers: str) -> None:
+        super().__init__(name="kafka-out", daemon=True)
+        self._servers = servers
+        self._changed = threading.Condition()
+        self._readings: dict[tuple[str, int], ChargerReading] = {}
+        self._feedback: deque[Feedback] = deque()
+        self._stopping = False
+        self.connected = False
+        """Whether the last record was handed to the producer."""
+
+    def reading(self, reading: ChargerReading) -> None:
+        """Publish a reading; one of the same connector that still waits is dropped."""
+        with self._changed:
+            key = (reading.charger, reading.connector)
+            if self._readings.pop(key, None) is not None:
+                metrics.DROPPED.labels(records.CHARGERS).inc()
+            self._readings[key] = reading
+            self._changed.notify()
+
+    def feedback(self, feedback: Feedback) -> None:
+        """Publish feedback."""
+        with self._changed:
+            self._feedback.append(feedback)
+            if len(self._feedback) > MAX_FEEDBACK:
+                self._feedback.popleft()
+                metrics.DROPPED.labels(records.FEEDBACK).inc()
+            self._changed.notify()
+
+    def stop(self) -> None:
+        """Send what is left, as far as Kafka is there, and end."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+
+    def run(self) -> None:
+        """Find the broker, however long it takes, then send."""
+        producer = self._producer()
+        if producer is None:
+            return
+        while (taken := self._take()) is not None:
+            self._send(producer, *taken)
+        producer.close(timeout=5)
+
+    def _producer(self) -> Any:
+        wait_s = BACKOFF_S[0]
+        while not self._stopping:
+            try:
+                return KafkaProducer(
+                    bootstrap_servers=self._servers.split(","),
+                    acks="all",
+                    linger_ms=5,
+                    delivery_timeout_ms=2**31 - 1,  # a broker that is away for a day costs no feedback
+                    request_timeout_ms=BROKER_TIMEOUT_MS,
+                    bootstrap_timeout_ms=BROKER_TIMEOUT_MS,
+                    max_block_ms=BROKER_TIMEOUT_MS,
+                )
+            except (KafkaError, OSError, ValueError) as problem:
+                log.debug("Kafka at %s: %s", self._servers, problem)
+                with self._changed:
+                    self._changed.wait_for(lambda: self._stopping, wait_s)
+                wait_s = min(2 * wait_s, BACKOFF_S[1])
+        return None
+
+    def _take(self) -> tuple[list[Feedback], list[ChargerReading]] | None:
+        """All that waits; None when there is nothing and never will be."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._readings or self._feedback or self._stopping)
+            feedback, readings = list(self._feedback), list(self._readings.values())
+            self._feedback.clear()
+            self._readings.clear()
+        return (feedback, readings) if feedback or readings else None
+
+    def _send(self, producer: Any, feedback: list[Feedback], readings: list[ChargerReading]) -> None:
+        for number, record in enumerate(feedback):
+            if not self._sent(producer, records.FEEDBACK, record):
+                with self._changed:
+                    self._feedback.extendleft(reversed(feedback[number:]))
+                return
+        for reading in readings:
+            if not self._sent(producer, records.CHARGERS, reading):
+                metrics.DROPPED.labels(records.CHARGERS).inc()
+
+    def _sent(self, producer: Any, topic: str, record: ChargerReading | Feedback) -> bool:
+        """Whether the producer took it. It sends and retries by itself then."""
+        try:
+            producer.send(topic, key=record.location.encode(), value=encode(record))
+        except KafkaError as problem:
+            if self.connected:
+                log.warning("Kafka at %s takes nothing: %s", self._servers, str(problem) or type(problem).__name__)
+            self.connected = False
+            if self._stopping:
+                return True  # given up: we were told to end, and nobody is there
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopping, BACKOFF_S[0])
+            return False
+        self.connected = True
+        return True
