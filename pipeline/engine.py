@@ -1,0 +1,291 @@
+"""The engine of one partition: batches in, what to emit out, and when to be woken. Pure; it never acts.
+
+Between the stream shell, which knows Kafka, and the core, which knows one location at a time. It folds batches into the
+states of its locations, decides for those that are due (at most every `interval_s`, design §7), and says in which
+order what it gives must reach the broker (`Emission`).
+
+While a partition catches up (after an outage or a change of owner) it folds and does not decide: what is in the backlog
+is newer than what it knows, and a meter that only seems lost would send every car to its fallback.
+"""
+
+from __future__ import annotations
+
+import heapq
+import traceback
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from pipeline.decide import Outcome, commit, decide
+from pipeline.emission import Batch, Emission, Incoming, Out
+from pipeline.fold import FUTURE_MS, fold
+from pipeline.kept import DOCUMENT, come_back, keep_state
+from pipeline.moments import to_ms
+from pipeline.recording import worth_writing
+from pipeline.records import (
+    DECISIONS,
+    LOCATIONS,
+    SETPOINTS,
+    WINDOWS,
+    DeadLetter,
+    Decision,
+    MeterReading,
+    NotARecord,
+    Setpoint,
+    decode,
+    encode,
+)
+from pipeline.state import LocationState, connector_key, mark_applied, new_state
+from pipeline.wake import next_wake_ms
+from topology.location import Location
+from topology.read import LocationRefused, read_location_json
+from topology.tree import Tree, build_tree
+
+BEHIND_MS = 5_000
+"""Records older than this, with more behind them, are a backlog. Less: a burst stops decisions; more: decisions are
+made on what is about to be outdated, up to the `lost_s` of a meter."""
+SILENCE_MS = 10_000
+"""A backlog of which nothing was heard for so long is none (the end that the broker named holds no record). Less:
+decisions come too early while the broker is slow; more delays the first decision of a quiet partition."""
+DECISIONS_AT_ONCE = 100
+"""Decisions per call, a few ms each at most. More: the worker's timers wait; fewer: more round trips to the broker."""
+RETRY_MS = 60_000
+"""After a decision that failed by a mistake of ours. Less fills the log; more leaves the location alone for longer."""
+NEVER_MS = 1 << 62
+
+
+@dataclass(slots=True)
+class _Owned:
+    """A location of this partition."""
+
+    key: bytes
+    tree: Tree
+    state: LocationState
+    interval_ms: int
+    last: Decision | None = None
+    limits_a: dict[str, list[float]] = field(default_factory=dict)
+    """Meter -> what the group below it may carry, as the last decision said."""
+    violated: bool = False
+    decided_ms: int = -NEVER_MS
+    due_ms: int = NEVER_MS
+    unsaved: bool = False
+
+
+class Engine:
+    """All locations of one partition, for as long as this worker owns it. ValueError where a state is too new."""
+
+    def __init__(
+        self, partition: int, worker: str, kept: Mapping[bytes, bytes], now_ms: int, behind: Iterable[str] = ()
+    ) -> None:
+        self.partition = partition
+        self.worker = worker
+        self._owned: dict[str, _Owned] = {}
+        self._due: list[tuple[int, str]] = []
+        self._behind = dict.fromkeys(behind, now_ms)
+        self._out = Emission()
+        self._changed: dict[str, list[bytes]] = {}
+        """Locations to keep with the next emission, and their decisions in it that have setpoints."""
+        for back in come_back(kept):
+            location = read_location_json(back.document).location
+            owned = self._own(back.name, location, back.state)
+            self._plan(back.name, owned, now_ms)
+            self._send_again(back.unsent, now_ms)
+
+    def __len__(self) -> int:
+        return len(self._owned)
+
+    def fold(self, batch: Batch, now_ms: int) -> None:
+        """Fold what was polled. What is no record, or names what is not there, becomes a dead letter."""
+        self._note_progress(batch, now_ms)
+        topic = batch.topic
+        for record in batch.records:
+            try:
+                reason = (
+                    self._fold_location(record, now_ms) if topic == LOCATIONS else self._fold(topic, record, now_ms)
+                )
+            except Exception as mistake:  # noqa: BLE001 -- ours; one record must not stop the locations of a partition
+                reason = f"invalid: it cannot be folded ({type(mistake).__name__})"
+                self._out.failures.append(f"folding {topic}/{self.partition}@{record.offset}: {traceback.format_exc()}")
+            if reason is not None:
+                letter = DeadLetter(
+                    topic=topic, partition=self.partition, offset=record.offset, reason=reason, value=record.value
+                )
+                self._out.letters.append(letter)
+
+    def decide(self, now_ms: int) -> None:
+        """Decide for locations that are due, a limited number of them; `wake_ms` says when to ask again."""
+        if self.catching_up(now_ms):
+            return
+        for _ in range(DECISIONS_AT_ONCE):
+            if not self._due or self._due[0][0] > now_ms:
+                return
+            due_ms, name = heapq.heappop(self._due)
+            if self._is_planned(due_ms, name):
+                self._decide(name, self._owned[name], now_ms)
+
+    def take(self) -> Emission:
+        """What to emit since the last call: what that gave must be on the broker by now."""
+        out, self._out = self._out, Emission()
+        for name, unsent in self._changed.items():
+            owned = self._owned[name]
+            owned.unsaved = False
+            out.kept.append((owned.key, keep_state(owned.state, unsent)))
+        self._changed.clear()
+        return out
+
+    def save(self) -> None:
+        """Put every state that changed since it was last kept into what `take` gives: offsets are to be committed."""
+        for name, owned in self._owned.items():
+            if owned.unsaved:
+                self._changed.setdefault(name, [])
+
+    def wake_ms(self, now_ms: int) -> int:
+        """When to call `decide` again at the latest, if nothing comes in."""
+        if self.catching_up(now_ms):
+            return now_ms + SILENCE_MS // 10
+        while self._due and not self._is_planned(*self._due[0]):
+            heapq.heappop(self._due)
+        return self._due[0][0] if self._due else NEVER_MS
+
+    def catching_up(self, now_ms: int) -> bool:
+        """Whether a backlog is being read."""
+        return any(now_ms - heard_ms < SILENCE_MS for heard_ms in self._behind.values())
+
+    def _is_planned(self, due_ms: int, name: str) -> bool:
+        """Whether an entry of the heap still holds: a location that is planned anew leaves its old one behind."""
+        owned = self._owned.get(name)
+        return owned is not None and owned.due_ms == due_ms
+
+    def _note_progress(self, batch: Batch, now_ms: int) -> None:
+        newest = batch.records[-1]
+        if newest.offset + 1 < batch.end and newest.timestamp < now_ms - BEHIND_MS:
+            self._behind[batch.topic] = now_ms
+        else:
+            self._behind.pop(batch.topic, None)
+
+    def _fold(self, topic: str, record: Incoming, now_ms: int) -> str | None:
+        try:
+            found = decode(topic, record.value)
+        except NotARecord as problem:
+            return str(problem)
+        name = found.location
+        owned = self._owned.get(name)
+        if owned is None or record.key != owned.key:
+            return _WRONG_KEY if record.key != name.encode() else f"unknown: location {name}"
+        if not mark_applied(owned.state, topic, self.partition, record.offset):
+            return None
+        owned.unsaved = True
+        reason = fold(owned.tree, owned.state, found, record.timestamp)
+        if reason is None:
+            self._touch(name, owned, found, now_ms)
+        return reason
+
+    def _fold_location(self, record: Incoming, now_ms: int) -> str | None:
+        name = (record.key or b"").decode(errors="replace")
+        owned = self._owned.get(name)
+        if owned is not None and not mark_applied(owned.state, LOCATIONS, self.partition, record.offset):
+            return None
+        if record.value is None:
+            self._remove(name)
+            return None
+        try:
+            location = read_location_json(record.value).location
+        except LocationRefused as refusal:
+            return ("unreadable: " if "not JSON" in str(refusal) else "invalid: ") + str(refusal)
+        if location.location != name:
+            return _WRONG_KEY
+        state = owned.state if owned is not None else new_state()
+        mark_applied(state, LOCATIONS, self.partition, record.offset)
+        new = self._own(name, location, state, before=owned)
+        self._out.kept.append((new.key + DOCUMENT, record.value))
+        self._changed.setdefault(name, [])
+        self._plan(name, new, max(now_ms, new.decided_ms + new.interval_ms))
+        return None
+
+    def _own(self, name: str, location: Location, state: LocationState, before: _Owned | None = None) -> _Owned:
+        tree = build_tree(location)
+        owned = _Owned(name.encode(), tree, state, round(location.control.interval_s * 1000))
+        if before is not None:
+            owned.decided_ms = before.decided_ms
+            self._forget_setpoints(before.tree.socket_of.keys() - tree.socket_of.keys())
+        self._owned[name] = owned
+        return owned
+
+    def _remove(self, name: str) -> None:
+        owned = self._owned.pop(name, None)
+        if owned is not None:
+            self._forget_setpoints(owned.tree.socket_of.keys())
+            self._changed.pop(name, None)
+            self._out.kept += [(owned.key + DOCUMENT, None), (owned.key, None)]
+
+    def _forget_setpoints(self, sockets: Iterable[tuple[str, int]]) -> None:
+        """Connectors that are no more: no command (their leases end by themselves), the topic only forgets them."""
+        self._out.last += [(SETPOINTS, connector_key(*socket).encode(), None) for socket in sorted(sockets)]
+
+    def _touch(self, name: str, owned: _Owned, record: Any, now_ms: int) -> None:
+        """Something changed: decide when the interval has passed, at once (but once) on a violation."""
+        due_ms = owned.decided_ms + owned.interval_ms
+        if type(record) is MeterReading and record.current_a is not None:
+            limit_a = owned.limits_a.get(record.meter)
+            if limit_a is not None:
+                violated = any(a > b for a, b in zip(record.current_a, limit_a, strict=False))
+                if violated and not owned.violated:
+                    due_ms = now_ms
+                owned.violated = violated
+        if due_ms < owned.due_ms:
+            self._plan(name, owned, due_ms)
+
+    def _plan(self, name: str, owned: _Owned, due_ms: int) -> None:
+        owned.due_ms = due_ms
+        heapq.heappush(self._due, (due_ms, name))
+
+    def _decide(self, name: str, owned: _Owned, now_ms: int) -> None:
+        before_ms = owned.state.decided_ms
+        if now_ms <= before_ms < now_ms + FUTURE_MS:  # the owner before us had a faster clock
+            now_ms = before_ms + 1
+        owned.decided_ms = now_ms
+        try:
+            outcome = decide(owned.tree, owned.state, now_ms)
+            if worth_writing(owned.last, outcome):
+                commit(owned.state, outcome)
+                self._emit(name, owned, outcome)
+            due_ms = max(next_wake_ms(owned.tree, owned.state, now_ms), now_ms + owned.interval_ms)
+        except Exception:  # noqa: BLE001 -- ours; one location must not stop the others of its partition
+            self._out.failures.append(f"deciding {name}: {traceback.format_exc()}")
+            due_ms = now_ms + RETRY_MS
+        self._plan(name, owned, due_ms)
+
+    def _emit(self, name: str, owned: _Owned, outcome: Outcome) -> None:
+        decision = msgspec.structs.replace(outcome.decision, worker=self.worker)
+        owned.last = decision
+        owned.limits_a = {
+            meter: decision.groups[node].limit_a
+            for meter, node in owned.tree.meter_node.items()
+            if node < len(decision.groups)
+        }
+        encoded = encode(decision)
+        self._out.decisions += 1
+        self._out.first += [(WINDOWS, owned.key, encode(window)) for window in outcome.windows]
+        self._out.last.append((DECISIONS, owned.key, encoded))
+        self._out.last += _setpoints(decision.setpoints)
+        unsent = self._changed.setdefault(name, [])
+        if decision.setpoints:
+            unsent.append(encoded)
+
+    def _send_again(self, unsent: Iterable[bytes], now_ms: int) -> None:
+        """The setpoints that the owner before us may not have sent, and their decision: a repetition, if it had."""
+        for encoded in unsent:
+            decision: Decision = decode(DECISIONS, encoded)
+            alive = [s for s in decision.setpoints if to_ms(s.valid_until) > now_ms]
+            if alive:
+                self._out.first.append((DECISIONS, decision.location.encode(), encoded))
+                self._out.first += _setpoints(alive)
+
+
+_WRONG_KEY = "invalid: the key is not the location"
+
+
+def _setpoints(setpoints: Iterable[Setpoint]) -> list[Out]:
+    return [(SETPOINTS, connector_key(s.charger, s.connector).encode(), encode(s)) for s in setpoints]

@@ -1,0 +1,62 @@
+"""What the workers' changelog keeps of a location: its document, its state, and what was about to be sent.
+
+Two keys per location, so that the document is written only when it changes: `NAME` holds the state, `NAME\\0document`
+the location as it was accepted (the topic of locations may meanwhile hold a newer one that was refused).
+
+Decisions with setpoints travel with the state that counts them as sent: the state is on the broker *before* they go
+out. Whoever takes over knows every setpoint that a charger may have got, and sends those again that may be missing
+(same `seq`, same content: a repetition).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from pipeline.state import LocationState, decode_state, encode_state
+
+VERSION = 1
+"""Of the envelope; the state in it has its own. A worker reads its own version and those before it."""
+DOCUMENT = b"\0document"
+"""Ends the key of a document. No location's name has a zero byte."""
+
+_DECODER = msgspec.msgpack.Decoder(tuple[int, bytes, list[bytes]])
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A location as it comes back. `unsent`: decisions whose setpoints may not have gone out."""
+
+    name: str
+    document: bytes
+    state: LocationState
+    unsent: list[bytes]
+
+
+def keep_state(state: LocationState, unsent: Sequence[bytes] = ()) -> bytes:
+    """The value under a location's name."""
+    return _ENCODER.encode((VERSION, encode_state(state), unsent))
+
+
+def come_back(kept: Mapping[bytes, bytes]) -> Iterator[Kept]:
+    """The locations of a partition. ValueError where one was kept by a newer version of sunshave.
+
+    A state without a document is what is left of a location that was removed.
+    """
+    for key, document in kept.items():
+        if not key.endswith(DOCUMENT):
+            continue
+        name = key.removesuffix(DOCUMENT)
+        value = kept.get(name)
+        state, unsent = _read(value) if value is not None else (LocationState(), [])
+        yield Kept(name.decode(), document, state, unsent)
+
+
+def _read(value: bytes) -> tuple[LocationState, list[bytes]]:
+    version, state, unsent = _DECODER.decode(value)
+    if version > VERSION:
+        raise ValueError(f"kept by version {version}, this worker reads up to {VERSION}")
+    return decode_state(state), unsent
