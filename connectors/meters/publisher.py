@@ -8,9 +8,12 @@ does not mind a reading twice (design §6).
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 from kafka import KafkaProducer
@@ -37,6 +40,12 @@ PAUSE_S = 1.0
 DRAIN_S = 5.0
 """How long a stop waits for the buffer to empty. Smaller: the last readings are lost. Larger: SIGTERM takes longer."""
 
+CLOSE_S = 1.0
+"""How long a producer may take to close; what it holds is in our buffer again. Larger: the next one comes later."""
+
+CONNECT_S = 2.0
+"""How long a broker may take to accept a connection. Smaller: a far one never does. Larger: a stop takes longer."""
+
 LOG_EVERY_S = 60.0
 """How often an outage is mentioned again."""
 
@@ -44,7 +53,13 @@ PUBLISHED = Counter("sunshave_meter_published", "Readings that Kafka has acknowl
 DROPPED = Counter("sunshave_meter_dropped", "Readings that fell out of the full buffer, or were left at the end")
 WAITING = Gauge("sunshave_meter_waiting", "Readings in the buffer")
 
+Send = Callable[[MeterReading], Any]
+"""Gives a reading to the producer; answers with the future of its acknowledgement."""
+
 log = logging.getLogger(__name__)
+
+# The client logs each failed connection as an error, several a second while Kafka is away; we say it once a minute.
+logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
 class KafkaPublisher:
@@ -88,28 +103,31 @@ class KafkaPublisher:
         WAITING.set(len(self._waiting))
 
     def _run(self) -> None:
-        producer: Any = None
         while not self._is_over():
             try:
-                producer = producer or self._producer()
-                self._heard_from_kafka()
-                self._send(producer, self._next_batch())
+                with self._producer() as send:
+                    self._heard_from_kafka()
+                    while not self._is_over():
+                        self._send(send, self._next_batch())
             except (KafkaError, OSError) as problem:
                 self._complain(problem)
                 self._rest()
-        if producer is not None:
-            producer.close(timeout=1.0)
 
     def _is_over(self) -> bool:
         if self._stop_at_s is None:
             return False
         return not self._waiting or time.monotonic() >= self._stop_at_s
 
-    def _producer(self) -> Any:
-        """Acknowledged by all in-sync replicas; the default partitioner (murmur2 of the key) is that of Java
-        clients."""
-        return KafkaProducer(
-            bootstrap_servers=self._servers.split(","),
+    @contextmanager
+    def _producer(self) -> Iterator[Send]:
+        """A producer until the first error: one whose idempotent session broke stays broken for ever.
+
+        Acknowledged by all in-sync replicas; the default partitioner (murmur2 of the key) is that of Java clients.
+        """
+        servers = self._servers.split(",")
+        _require_listener(servers)
+        producer = KafkaProducer(
+            bootstrap_servers=servers,
             client_id="sunshave-meters",
             acks="all",
             allow_auto_create_topics=False,
@@ -118,6 +136,10 @@ class KafkaPublisher:
             delivery_timeout_ms=int(ANSWER_S * 1000),
             bootstrap_timeout_ms=int(DRAIN_S * 1000),
         )
+        try:
+            yield lambda reading: producer.send(METERS, key=reading.location.encode(), value=encode(reading))
+        finally:
+            producer.close(timeout=CLOSE_S)
 
     def _next_batch(self) -> list[MeterReading]:
         """Up to BATCH readings, waiting for the first one."""
@@ -127,11 +149,11 @@ class KafkaPublisher:
             WAITING.set(len(self._waiting))
         return batch
 
-    def _send(self, producer: Any, batch: list[MeterReading]) -> None:
+    def _send(self, send: Send, batch: list[MeterReading]) -> None:
         """All of a batch, or an error, and the unacknowledged are back in the buffer in their order."""
         acknowledged = 0
         try:
-            sent = [producer.send(METERS, key=reading.location.encode(), value=encode(reading)) for reading in batch]
+            sent = [send(reading) for reading in batch]
             for answer in sent:
                 answer.get(timeout=ANSWER_S + 1)
                 acknowledged += 1
@@ -163,3 +185,17 @@ class KafkaPublisher:
             self._changed.wait_for(lambda: self._stop_at_s is not None, timeout=PAUSE_S)
         if self._stop_at_s is not None:
             time.sleep(0.1)  # the last seconds: no busy loop
+
+
+def _require_listener(servers: list[str]) -> None:
+    """OSError when nobody listens: a producer that cannot bootstrap leaves its sockets open, so none is made."""
+    problem: OSError | None = None
+    for server in servers:
+        host, _, port = server.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
+        except OSError as refused:
+            problem = refused
+        else:
+            return
+    raise problem or OSError("no servers")
