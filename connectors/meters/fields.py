@@ -63,12 +63,17 @@ def number(value: Any) -> float | None:
 
 
 def moment(value: Any) -> datetime | None:
-    """A time: RFC 3339, seconds since 1970, or local time of the P1 countries where no zone is told; else None."""
-    seconds = number(value)
+    """A time: RFC 3339, seconds or milliseconds since 1970, or YYMMDDhhmmss as P1 meters write it; else None.
+
+    The number of digits tells the numbers apart until 2070. Without a zone it is local time of the P1 countries.
+    """
+    found = number(value)
     try:
-        if seconds is not None:
-            return datetime.fromtimestamp(seconds, UTC)
-        told = datetime.fromisoformat(value)
+        if found is not None and found < 1e11:
+            return datetime.fromtimestamp(found, UTC)
+        if found is not None and found >= 1e12:
+            return datetime.fromtimestamp(found / 1000, UTC)
+        told = datetime.strptime(f"{found:012.0f}", "%y%m%d%H%M%S") if found else datetime.fromisoformat(value)  # noqa: DTZ007 -- the zone follows
         return (told if told.tzinfo else told.replace(tzinfo=METER_ZONE)).astimezone(UTC)
     except (TypeError, ValueError, OverflowError, OSError):
         return None

@@ -63,7 +63,7 @@ def _dsmr_reader_power() -> list[dict[str, Any]]:
 
 
 FORMATS: dict[str, Format] = {
-    # dsmrreader, "telegram: every field on its own topic"; `timestamp` leads in its default configuration
+    # dsmrreader, "every field on its own topic"; `id`, which we do not read, and `timestamp` lead in its defaults
     "dsmr-reader": Format(
         maps=(
             _fields(
@@ -111,6 +111,9 @@ FORMATS: dict[str, Format] = {
                 voltage_v=_phases("$.active_voltage_{}_v"),
                 import_wh={"path": "$.total_power_import_kwh", "scale": 1000},
                 export_wh={"path": "$.total_power_export_kwh", "scale": 1000},
+                demand_w="$.active_power_average_w",
+                month_peak_w="$.montly_power_peak_w",  # so written in version 1
+                month_peak_at="$.montly_power_peak_timestamp",
                 signed_current=True,
             ),
         )

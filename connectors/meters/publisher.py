@@ -58,9 +58,6 @@ Send = Callable[[MeterReading], Any]
 
 log = logging.getLogger(__name__)
 
-# The client logs each failed connection as an error, several a second while Kafka is away; we say it once a minute.
-logging.getLogger("kafka").setLevel(logging.CRITICAL)
-
 
 class KafkaPublisher:
     """`publish` returns at once and never raises. Leaving the block sends what is left, for DRAIN_S at most."""

@@ -7,14 +7,24 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from connectors.meters.fields import Fields
 from connectors.meters.formats import FormatName
 from connectors.meters.p1_telegram import Variant
 from topology.location import Id
 
-Host = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\s/]+$")]
+
+def _resolvable(host: str) -> str:
+    """A name that the resolver would not even take ("a..b") must not stop the other meters when it is dialled."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise ValueError(f"{host!r} is no host name") from None
+    return host
+
+
+Host = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\s/]+$"), AfterValidator(_resolvable)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Phases = Annotated[int, Field(ge=1, le=3)]
 Topic = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^#+\x00]+$")]
@@ -56,7 +66,7 @@ class MqttSource(_Source):
     topic: Topic
     format: FormatName | None = None
     fields_: Annotated[Fields | None, Field(alias="fields")] = None
-    username: str | None = None
+    username: Annotated[str, Field(max_length=1000)] | None = None
     password_env: EnvironmentName | None = None
     tls: bool = False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import sys
 from pathlib import Path
@@ -56,12 +57,18 @@ def run(file: Path, kafka: str, http: str | None, log_level: str) -> None:
     Further: phases (3), every_s (0 = every reading), tls (false).
     """
     set_up_logging(log_level)
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it logs every failed connection; we say it once a minute
     address = host_port(http) if http else None
     sources = _read(file)
     _require_secrets(sources)
     tallies = tallies_of(sources)
-    with KafkaPublisher(kafka) as publisher, served_health(address, lambda: _health(publisher, tallies)):
-        asyncio.run(_until_told(feed(sources, publisher.publish, tallies)))
+    publisher = KafkaPublisher(kafka)
+    try:
+        with served_health(address, lambda: _health(publisher, tallies)), publisher:
+            asyncio.run(_until_told(feed(sources, publisher.publish, tallies)))
+    except OSError as problem:  # only the address of /health: sources and Kafka are tried for ever
+        click.echo(f"{http}: {problem.strerror or problem}", err=True)
+        sys.exit(2)
 
 
 @meters.command()

@@ -55,13 +55,16 @@ def test_what_is_no_finite_number_is_not_told(value: object) -> None:
         ("1795335300", datetime(2026, 11, 22, 8, 15, tzinfo=UTC)),
         ("2026-11-22T07:15:00Z", datetime(2026, 11, 22, 7, 15, tzinfo=UTC)),
         ("2026-11-22T08:15:00", datetime(2026, 11, 22, 7, 15, tzinfo=UTC)),  # HomeWizard: local time without a zone
+        (1795335300500, datetime(2026, 11, 22, 8, 15, 0, 500_000, tzinfo=UTC)),
+        (261109134558, datetime(2026, 11, 9, 12, 45, 58, tzinfo=UTC)),  # HomeWizard v1: YYMMDDhhmmss
+        (999999999999, None),
         ("yesterday", None),
         (1e300, None),
         (None, None),
     ],
 )
-def test_times_are_read_in_three_spellings(value: object, expected: datetime | None) -> None:
-    """Seconds since 1970, RFC 3339, or CET where no zone is told."""
+def test_times_are_read_in_every_spelling(value: object, expected: datetime | None) -> None:
+    """Since 1970, RFC 3339, or as a P1 meter writes it; CET where no zone is told."""
     assert expected == moment(value)
 
 

@@ -6,13 +6,14 @@ import asyncio
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,18 @@ def test_end_without_kafka_and_without_meter_is_clean_too(tmp_path: Path) -> Non
         process.wait()
 
     assert (0, False) == (process.returncode, "Traceback" in log)
+    assert len(log.splitlines()) < 6, log
+
+
+def test_address_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
+    """Somebody else serves there: exit status 2."""
+    file = tmp_path / "meters.yaml"
+    file.write_text(GOOD)
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        result = CliRunner().invoke(main, ["meters", "run", str(file), "--http", address])
+
+    assert (2, f"{address}: Address already in use\n") == (result.exit_code, result.stderr)
 
 
 def _cli(command: list[str]) -> list[str]:

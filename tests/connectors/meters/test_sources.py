@@ -33,6 +33,7 @@ def test_sound_sources_are_read_with_their_defaults() -> None:
     ("source", "expected"),
     [
         ({**P1, "port": 70000}, "[0].port: "),
+        ({**P1, "host": "10.0.0..5"}, "[0].host: '10.0.0..5' is no host name"),
         ({**P1, "variant": "dsmr9"}, "[0].variant: "),
         ({**P1, "variant": "dsmr2.2"}, "[0]: a dsmr2.2 meter tells no phases"),
         ({**P1, "location": "Brügge 12"}, "[0].location: "),
