@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -31,15 +32,19 @@ log = logging.getLogger(__name__)
 TOPICS = (records.LOCATIONS, records.SETPOINTS)
 POLL_MS = 200
 """How long a poll waits. Larger: stopping takes longer; smaller: CPU."""
-BACKOFF_S = (1.0, 15.0)
+BACKOFF_S = (1.0, 5.0)
 """Between attempts to reach the broker: first and longest. Larger: it is found late when it comes back."""
-PARTITIONS_S = 60
-"""Between looks for new partitions of the topics. Larger: setpoints in a new one wait that long."""
+CHECK_S = 5
+"""Between questions whether the broker is there (a poll does not tell) and has new partitions. Larger: both are noticed
+later. Smaller: traffic."""
 MAX_FEEDBACK = 200_000
 """Feedback kept while Kafka is away, in records (about 100 MB). More would end the process; less loses answers, which
 the planner then takes for `ack_s` unanswered."""
 BROKER_TIMEOUT_MS = 10_000
-"""For a request to the broker, and for finding it."""
+"""For a request to the broker, and for finding it. Smaller: a loaded broker looks away. Larger: one that is away is
+noticed later."""
+RECONNECT_MS = 2_000
+"""Longest between the client's attempts to connect (its default is 30 s: setpoints would wait that long)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,7 @@ class Inbox(threading.Thread):
             allow_auto_create_topics=False,
             request_timeout_ms=BROKER_TIMEOUT_MS,
             bootstrap_timeout_ms=BROKER_TIMEOUT_MS,
+            reconnect_backoff_max_ms=RECONNECT_MS,
         )
         try:
             self._assign(consumer)
@@ -140,14 +146,14 @@ class Inbox(threading.Thread):
         self._deliver(batch)
 
     def _follow(self, consumer: Any) -> None:
-        looks = 0
+        check = time.monotonic() + CHECK_S
         while not self._stopping.is_set():
             found = self._poll(consumer)
             if found:
                 self._deliver(_batch(found, restored=False))
-            looks += 1
-            if looks * POLL_MS >= PARTITIONS_S * 1000:
-                looks = 0
+            if time.monotonic() >= check:
+                check = time.monotonic() + CHECK_S
+                consumer.end_offsets(consumer.assignment(), timeout_ms=BROKER_TIMEOUT_MS)
                 counts = sum(len(consumer.partitions_for_topic(topic) or ()) for topic in TOPICS)
                 if counts > len(consumer.assignment()):
                     self._assign(consumer)
@@ -253,6 +259,7 @@ class Outbox(threading.Thread):
                     request_timeout_ms=BROKER_TIMEOUT_MS,
                     bootstrap_timeout_ms=BROKER_TIMEOUT_MS,
                     max_block_ms=BROKER_TIMEOUT_MS,
+                    reconnect_backoff_max_ms=RECONNECT_MS,
                 )
             except (KafkaError, OSError, ValueError) as problem:
                 log.debug("Kafka at %s: %s", self._servers, problem)
