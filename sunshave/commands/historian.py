@@ -13,7 +13,6 @@ import click
 from connectors.influx.cluster import Cluster, DeadLetters
 from connectors.influx.historian import Historian
 from connectors.influx.sinks import FileSink, Sink, Unusable
-from connectors.influx.writer import InfluxWriter
 from sunshave.health import served_health
 from sunshave.options import host_port, http_option, kafka_option, log_level_option, set_up_logging
 
@@ -91,12 +90,18 @@ def historian(
         raise click.UsageError("Say where to write: either --influx-url URL (SUNSHAVE_INFLUX_URL) or --file PATH.")
     address = host_port(http) if http else None
     try:
-        sink: Sink = FileSink(path) if path else InfluxWriter(influx_url or "", influx_token, influx_org, influx_bucket)
+        sink = FileSink(path) if path else _influx(influx_url or "", influx_token, influx_org, influx_bucket)
         _run(Cluster(kafka, session_timeout), sink, address)
     except Unusable as problem:
         raise click.ClickException(str(problem)) from None
     except OSError as problem:
         raise click.ClickException(f"cannot listen on {http}: {problem.strerror or problem}") from None
+
+
+def _influx(url: str, token: str, org: str, bucket: str) -> Sink:
+    from connectors.influx.writer import InfluxWriter  # the client takes a second to load, and a file needs none
+
+    return InfluxWriter(url, token, org, bucket)
 
 
 def _run(cluster: Cluster, sink: Sink, address: tuple[str, int] | None) -> None:
