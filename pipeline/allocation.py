@@ -1,10 +1,13 @@
 """Sharing: progressive filling over linear constraints (design §6.7–6.8, §9 Sharing). The one mechanism.
 
 Every rule of the mission feeds it with rows (`Σ coefficient·a ≤ room`) and asks (who wants what); none decides by
-itself. Minimums are placed in queue order, one that does not fit is skipped. Then, by priority class, all grow together
-with one λ, `a = clamp(weight·λ, low, high)`, until something binds; those bound stop, the others grow on: the max-min
-fair point over all phases and the whole tree at once. Then everybody is rounded down to his step, and spare steps are
-handed on, so that nothing a step wide is left that somebody could still use.
+itself. By priority class, all grow together with one λ, `a = clamp(weight·λ, low, high)`, until something binds; those
+bound stop, the others grow on: the max-min fair point over all phases and the whole tree at once. Then everybody is
+rounded down to his step, and spare steps are handed on, so that nothing a step wide is left that somebody could use.
+
+How: every row knows the λ at which it would be full if nothing else stopped anybody. The smallest of them is the first
+to be full; its asks stop there, which only leaves more on the others. So rows wait in a heap, and one that has changed is
+looked at again only when it comes up.
 
 Solar rows are soft below a Smart Solar car's threshold: up to it the car is always offered (only physical rows bind),
 from there on its current counts against the excess like everybody's; the threshold itself is set aside beforehand.
@@ -15,10 +18,13 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 
+from topology.steps import floor_to_step
+
 EPS_A = 1e-7
 """Currents closer than this are equal: far below any step, far above what sums of a thousand floats err by."""
-STEP_EPS = 1e-5
-"""In steps: a share this little below a whole step is that step (0.1 A is no binary fraction)."""
+
+Uses = list[tuple[int, float]]
+"""Rows that a connector's current loads, and by how much per ampere."""
 
 
 @dataclass(slots=True)
@@ -49,146 +55,149 @@ class Ask:
     priority: int
     order: int
     """Its place in the queue."""
-    uses: list[tuple[int, float]]
-    """Physical rows that its current loads, and by how much per ampere."""
-    soft: list[tuple[int, float]] = field(default_factory=list)
+    uses: Uses
+    """Physical rows."""
+    soft: Uses = field(default_factory=list)
     """Solar rows."""
     threshold_a: float = 0.0
     """Up to here its current is set aside on the solar rows already."""
     given_a: float = 0.0
     binding: str = ""
-
-    def all_uses(self) -> list[tuple[int, float]]:
-        """Every row that its next ampere loads."""
-        return self.uses + self.soft if self.soft and self.given_a >= self.threshold_a - EPS_A else self.uses
+    """What stops it: beforehand what stops it at `high_a`, afterwards the row that was full."""
 
 
-def blocking_row(rows: Rows, uses: list[tuple[int, float]], amperes: float) -> int | None:
+def blocking_row(rows: Rows, uses: Uses, amperes: float) -> int | None:
     """The first row that has no room for so many amperes more; None when it fits."""
+    left = rows.left
     for row, unit in uses:
-        if rows.left[row] < unit * amperes - EPS_A:
+        if left[row] < unit * amperes - EPS_A:
             return row
     return None
 
 
-def take(rows: Rows, uses: list[tuple[int, float]], amperes: float) -> None:
+def take(rows: Rows, uses: Uses, amperes: float) -> None:
     """Use up room (or give it back, when negative)."""
+    left = rows.left
     for row, unit in uses:
-        rows.left[row] -= unit * amperes
+        left[row] -= unit * amperes
 
 
 def fill(rows: Rows, asks: list[Ask]) -> None:
     """Let all grow from `low_a` (which is taken off the rows already), round down, and hand the spare steps on."""
-    for priority in sorted({a.priority for a in asks}, reverse=True):
-        _grow(rows, [a for a in asks if a.priority == priority])
+    priorities = {ask.priority for ask in asks}
+    for priority in sorted(priorities, reverse=True):
+        _grow(rows, asks if len(priorities) == 1 else [a for a in asks if a.priority == priority])
     for ask in asks:
-        _round_down(rows, ask)
+        rounded = max(ask.low_a, floor_to_step(ask.given_a, ask.step_a))
+        if rounded != ask.given_a:
+            _set(rows, ask, rounded)
     _hand_on(rows, asks)
 
 
+@dataclass(slots=True)
+class _Share:
+    """An ask's part in one row: nothing below `floor_a`, then `unit` for each ampere."""
+
+    ask: Ask
+    unit: float
+    floor_a: float
+
+
 def _grow(rows: Rows, asks: list[Ask]) -> None:
-    """Raise λ from event to event: somebody starts, reaches his threshold, reaches his maximum, or a row is full."""
-    events: list[tuple[float, int, int]] = []
-    for k, ask in enumerate(asks):
+    """Stop one full row's asks after the other, the first one full first; who meets none reaches `high_a`."""
+    shares: dict[int, list[_Share]] = {}
+    growing: set[int] = set()
+    for ask in asks:
         ask.given_a = ask.low_a
-        if ask.high_a > ask.low_a + EPS_A:
-            events.append((ask.low_a / ask.weight, k, _START))
-        else:
-            ask.binding = ask.binding or "max_a"
-    heapq.heapify(events)
-    rates: dict[int, float] = {}
-    growing: dict[int, list[tuple[int, float]]] = {}
-    level = 0.0
-    while events or growing:
-        full, full_at = _next_full(rows, rates, level)
-        if events and events[0][0] <= full_at:
-            level = _advance(rows, rates, level, events[0][0])
-            _event(rows, asks, rates, growing, events, level)
-        else:
-            assert full is not None
-            level = _advance(rows, rates, level, full_at)
-            rows.left[full] = 0.0
-            for k in [k for k, uses in growing.items() if any(row == full for row, _ in uses)]:
-                _stop(rows, asks[k], k, rates, growing, level, rows.names[full])
+        if ask.high_a <= ask.low_a + EPS_A:
+            _give_back(rows, ask)
+            continue
+        growing.add(ask.index)
+        for row, unit in ask.uses:
+            shares.setdefault(row, []).append(_Share(ask, unit, ask.low_a))
+        for row, unit in ask.soft:
+            shares.setdefault(row, []).append(_Share(ask, unit, max(ask.low_a, ask.threshold_a)))
+    heap: list[tuple[float, int, float, int]] = []
+    for row, row_shares in shares.items():
+        _look(heap, rows, row, row_shares, 0.0)
+    while heap and growing:
+        at, row, seen_left, seen_count = heapq.heappop(heap)
+        row_shares = [s for s in shares[row] if s.ask.index in growing]
+        if not row_shares:
+            continue
+        if seen_count != len(row_shares) or seen_left != rows.left[row]:
+            shares[row] = row_shares
+            _look(heap, rows, row, row_shares, at)
+            continue
+        for share in row_shares:
+            _stop_at(rows, growing, share, at, rows.names[row])
+        free = [s for s in row_shares if s.ask.index in growing]
+        if any(s.ask.weight * at < s.floor_a for s in free):
+            _look(heap, rows, row, free, at)
+    for ask in asks:
+        if ask.index in growing:
+            _set(rows, ask, ask.high_a)
 
 
-_START, _THRESHOLD, _STOP = 0, 1, 2
-
-
-def _next_full(rows: Rows, rates: dict[int, float], level: float) -> tuple[int | None, float]:
-    """The row that is full first as λ rises, and at which λ."""
-    full, full_at = None, float("inf")
-    for row, rate in rates.items():
-        if rate > 0:
-            at = level + max(0.0, rows.left[row]) / rate
-            if at < full_at:
-                full, full_at = row, at
-    return full, full_at
-
-
-def _advance(rows: Rows, rates: dict[int, float], level: float, to: float) -> float:
-    rise = to - level
-    if rise <= 0:
-        return level
-    for row, rate in rates.items():
-        rows.left[row] -= rate * rise
-    return to
-
-
-def _event(
-    rows: Rows,
-    asks: list[Ask],
-    rates: dict[int, float],
-    growing: dict[int, list[tuple[int, float]]],
-    events: list[tuple[float, int, int]],
-    level: float,
+def _look(
+    heap: list[tuple[float, int, float, int]], rows: Rows, row: int, row_shares: list[_Share], level: float
 ) -> None:
-    _, k, kind = heapq.heappop(events)
-    ask = asks[k]
-    if kind != _START and k not in growing:
-        return  # a full row stopped it before
-    if kind == _STOP:
-        _stop(rows, ask, k, rates, growing, level, "")
-        ask.given_a = ask.high_a
-        return
-    if kind == _THRESHOLD:
-        _leave(rates, growing, k, ask.weight)
-        ask.given_a = ask.threshold_a
-    uses = ask.all_uses()
-    blocked = next((row for row, _ in uses if rows.left[row] <= EPS_A), None)
-    if blocked is not None:
-        ask.binding = rows.names[blocked]
-        _give_back(rows, ask)
-        return
-    growing[k] = uses
-    for row, unit in uses:
-        rates[row] = rates.get(row, 0.0) + unit * ask.weight
-    if uses is ask.uses and ask.soft and ask.threshold_a < ask.high_a - EPS_A:
-        heapq.heappush(events, (ask.threshold_a / ask.weight, k, _THRESHOLD))
-    else:
-        heapq.heappush(events, (ask.high_a / ask.weight, k, _STOP))
+    """Put a row into the heap at the λ at which it would be full, with what that was worked out from."""
+    at = _full_at(rows.left[row], row_shares)
+    if at is not None:
+        heapq.heappush(heap, (max(at, level), row, rows.left[row], len(row_shares)))
 
 
-def _stop(
-    rows: Rows,
-    ask: Ask,
-    k: int,
-    rates: dict[int, float],
-    growing: dict[int, list[tuple[int, float]]],
-    level: float,
-    binding: str,
-) -> None:
-    ask.given_a = min(ask.high_a, max(ask.low_a, ask.weight * level))
-    ask.binding = binding or ask.binding or "max_a"
-    _leave(rates, growing, k, ask.weight)
+def _stop_at(rows: Rows, growing: set[int], share: _Share, level: float, name: str) -> None:
+    """A row is full at this λ: its asks stop, but for those that reach `high_a` before, or are free up to a floor."""
+    ask = share.ask
+    value = ask.weight * level
+    if value >= ask.high_a - EPS_A:
+        return  # it stops by itself; the row does not bind it
+    if value < share.floor_a - EPS_A and share.floor_a > ask.low_a + EPS_A:
+        return  # a threshold: below it this row does not count
+    growing.discard(ask.index)
+    ask.binding = name
+    _set(rows, ask, max(ask.low_a, value))
     _give_back(rows, ask)
 
 
-def _leave(rates: dict[int, float], growing: dict[int, list[tuple[int, float]]], k: int, weight: float) -> None:
-    for row, unit in growing.pop(k):
-        rates[row] -= unit * weight
-        if rates[row] <= EPS_A * unit * weight:
-            del rates[row]
+def _full_at(left: float, shares: list[_Share]) -> float | None:
+    """The λ at which a row is full when nothing else stops anybody; None when it never is."""
+    most = 0.0
+    for s in shares:
+        if s.ask.high_a > s.floor_a:
+            most += s.unit * (s.ask.high_a - s.floor_a)
+    if most <= left + EPS_A:
+        return None
+    events: list[tuple[float, float]] = []
+    for s in shares:
+        weight = s.ask.weight
+        if s.ask.high_a > s.floor_a:
+            events.append((s.floor_a / weight, s.unit * weight))
+            events.append((s.ask.high_a / weight, -s.unit * weight))
+    events.sort()
+    level, rate = 0.0, 0.0
+    for at, change in events:
+        if rate > 0:
+            needed = rate * (at - level)
+            if needed >= left - EPS_A:
+                return level + max(0.0, left) / rate
+            left -= needed
+        elif left <= EPS_A:
+            return at
+        level = at
+        rate += change
+    return level
+
+
+def _set(rows: Rows, ask: Ask, amperes: float) -> None:
+    """Give an ask so much, and take the difference off its rows; on soft ones only what is above its threshold."""
+    take(rows, ask.uses, amperes - ask.given_a)
+    if ask.soft:
+        aside = ask.threshold_a
+        take(rows, ask.soft, max(amperes, aside) - max(ask.given_a, aside))
+    ask.given_a = amperes
 
 
 def _give_back(rows: Rows, ask: Ask) -> None:
@@ -198,33 +207,21 @@ def _give_back(rows: Rows, ask: Ask) -> None:
         ask.threshold_a = ask.given_a
 
 
-def floor_to_step(amperes: float, step_a: float) -> float:
-    """Setpoints are rounded down; the result is a decimal number again."""
-    return round(int(amperes / step_a + STEP_EPS) * step_a, 6)
-
-
-def ceil_to_step(amperes: float, step_a: float) -> float:
-    """The smallest step that is not below a minimum."""
-    return round(-int(-(amperes / step_a) + STEP_EPS - 1) * step_a if amperes > 0 else 0.0, 6)
-
-
-def _round_down(rows: Rows, ask: Ask) -> None:
-    rounded = max(ask.low_a, floor_to_step(ask.given_a, ask.step_a))
-    if rounded != ask.given_a:
-        take(rows, ask.all_uses(), rounded - ask.given_a)
-        ask.given_a = rounded
-
-
 def _hand_on(rows: Rows, asks: list[Ask]) -> None:
     """Spare steps: the highest priority first, then the smallest a/weight, then queue order."""
-    heap = [(-a.priority, a.given_a / a.weight, a.order, k) for k, a in enumerate(asks)]
+    heap = [
+        (-a.priority, a.given_a / a.weight, a.order, k)
+        for k, a in enumerate(asks)
+        if a.given_a + a.step_a <= a.high_a + EPS_A
+    ]
     heapq.heapify(heap)
     while heap:
         _, _, _, k = heapq.heappop(heap)
         ask = asks[k]
-        step = ask.step_a
-        if ask.given_a + step > ask.high_a + EPS_A or blocking_row(rows, ask.all_uses(), step) is not None:
+        step_a = ask.step_a
+        soft = ask.soft if ask.given_a >= ask.threshold_a - EPS_A else []
+        if blocking_row(rows, ask.uses, step_a) is not None or (soft and blocking_row(rows, soft, step_a) is not None):
             continue
-        take(rows, ask.all_uses(), step)
-        ask.given_a = round(ask.given_a + step, 6)
-        heapq.heappush(heap, (-ask.priority, ask.given_a / ask.weight, ask.order, k))
+        _set(rows, ask, round(ask.given_a + step_a, 6))
+        if ask.given_a + step_a <= ask.high_a + EPS_A:
+            heapq.heappush(heap, (-ask.priority, ask.given_a / ask.weight, ask.order, k))

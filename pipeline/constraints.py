@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from pipeline.allocation import Rows
 from pipeline.facts import Fact, MeterAge
-from pipeline.headroom import Car, Difference, difference
+from pipeline.headroom import Difference, difference
 from pipeline.limits import Bound, phase_bounds, power_bounds
 from pipeline.state import LocationState, MeterState
 from pipeline.windows import RunningWindow, running_window
@@ -74,25 +74,15 @@ def differences(tree: Tree, state: LocationState, facts: list[Fact], now_ms: int
     """What each meter shows besides the cars below it; meters never heard of are left out."""
     found = {}
     for node in tree.nodes:
-        if node.meter is None:
-            continue
-        cars = [
-            Car(f.key, f.socket, f.use, f.state, f.reservation, f.heard and not f.silent, _on_sun(f, node))
-            for f in (facts[i] for i in node.sockets_below)
-        ]
-        shown = difference(
-            tree, state.meters.get(node.meter.id, _NEVER_HEARD), cars, node.meter.includes_chargers, now_ms
-        )
-        if shown is not None:
-            found[node.index] = shown
+        if node.meter is not None:
+            meter = state.meters.get(node.meter.id, _NEVER_HEARD)
+            shown = difference(tree, node, meter, [facts[i] for i in node.sockets_below], now_ms)
+            if shown is not None:
+                found[node.index] = shown
     return found
 
 
 _NEVER_HEARD = MeterState()
-
-
-def _on_sun(fact: Fact, node: Node) -> bool:
-    return fact.socket.mode != "fast" and fact.socket.solar_node == node.index
 
 
 def groups_now(

@@ -180,7 +180,7 @@ def commit(state: LocationState, outcome: Outcome) -> None:
 
 
 def _move_timers(own: ConnectorState, fact: Fact, shares: Shares, now_ms: int) -> None:
-    turned_ms = shares.turns.moved.get(fact.key)
+    turned_ms = shares.turns.moved.get(fact.socket.name)
     if turned_ms is not None:
         own.turned_ms = turned_ms
     elif not fact.wants:

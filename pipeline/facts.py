@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.allocation import ceil_to_step, floor_to_step
 from pipeline.learning import Learnt, learn
 from pipeline.records import WANTING
 from pipeline.reservations import Reservation, accepted, reservation
-from pipeline.state import ConnectorState, LocationState, MeterState, connector_key
+from pipeline.state import ConnectorState, LocationState, MeterState, Reading
+from topology.location import Control
 from topology.phases import PhaseUse, phase_use
+from topology.steps import floor_to_step
 from topology.tree import Node, Socket, Tree
 
 MeterAge = Literal["fresh", "stale", "lost"]
@@ -25,7 +26,6 @@ class Fact:
     """One connector now. Amperes are per phase in use."""
 
     socket: Socket
-    key: str
     state: ConnectorState
     learnt: Learnt
     use: PhaseUse
@@ -34,10 +34,6 @@ class Fact:
     online: bool
     silent: bool
     wants: bool
-    min_a: float
-    """Its minimum, on the step."""
-    max_a: float
-    """Its rating, on the step."""
     wanted_a: float
     """What it would take if there were enough; 0 when it is idle."""
     wanted_by: str
@@ -54,10 +50,18 @@ class Fact:
         return self.state.reading is not None and self.state.reading.status == "SuspendedEV"
 
     @property
+    def min_a(self) -> float:
+        return self.socket.min_a
+
+    @property
+    def max_a(self) -> float:
+        return self.socket.max_a
+
+    @property
     def fixed(self) -> bool:
         """For the others, load that cannot be moved: nobody there to move it, or it does not obey."""
         r = self.reservation
-        return not self.heard or not self.online or self.silent or r.over_draw or r.stuck
+        return not self.online or self.silent or r.over_draw or r.stuck
 
 
 def meter_age(node: Node, meter: MeterState | None, now_ms: int) -> MeterAge:
@@ -83,41 +87,43 @@ def gather(tree: Tree, state: LocationState, ages: dict[int, MeterAge], now_ms: 
 
 
 def _fact(tree: Tree, socket: Socket, state: LocationState, ages: dict[int, MeterAge], now_ms: int) -> Fact:
-    control, grid = tree.location.control, tree.location.grid
-    connector = socket.connector
-    key = connector_key(socket.charger.id, connector.id)
-    own = state.connectors.get(key, _UNHEARD)
+    control = tree.location.control
+    own = state.connectors.get(socket.name, _UNHEARD)
     reading = own.reading
-    learnt = learn(own, connector.phases, control)
-    used = learnt.phases or tuple(range(connector.phases))
+    learnt = learn(own, socket.connector.phases, control)
     wants = reading is not None and reading.status in WANTING
-    max_a = floor_to_step(connector.max_a, connector.step_a)
-    min_a = ceil_to_step(connector.min_a, connector.step_a)
-    wanted_a, wanted_by = max_a, "max_a"
-    if learnt.under_draw and reading is not None:
-        draws_a = max(min_a, floor_to_step(reading.draw_a + control.under_draw_margin_a, connector.step_a))
-        if draws_a < max_a:
-            wanted_a, wanted_by = draws_a, "under_draw"
-    age, old_meter = _oldest(tree, socket, ages)
+    wanted_a, wanted_by = _wish(socket, learnt, reading, control) if wants else (0.0, "max_a")
+    age, old_meter = _oldest(tree, socket, ages) if ages else ("fresh", "")
     return Fact(
         socket=socket,
-        key=key,
         state=own,
         learnt=learnt,
-        use=phase_use(grid.type, grid.phases, socket.ways, used),
-        reservation=reservation(own, socket.charger, connector, control, now_ms),
+        use=socket.use if learnt.phases is None else _use_of(tree, socket, learnt.phases),
+        reservation=reservation(own, socket.fallback_a, control, now_ms),
         heard=reading is not None,
         online=reading is not None and reading.online,
         silent=reading is not None and now_ms - reading.at_ms > control.silent_s * 1000,
         wants=wants,
-        min_a=min_a,
-        max_a=max_a,
-        wanted_a=wanted_a if wants else 0.0,
+        wanted_a=wanted_a,
         wanted_by=wanted_by,
         standing_a=_standing_a(own, now_ms),
         meter_age=age,
         old_meter=old_meter,
     )
+
+
+def _use_of(tree: Tree, socket: Socket, phases: tuple[int, ...]) -> PhaseUse:
+    grid = tree.location.grid
+    return phase_use(grid.type, grid.phases, socket.ways, phases)
+
+
+def _wish(socket: Socket, learnt: Learnt, reading: Reading | None, control: Control) -> tuple[float, str]:
+    """What a car would take if there were enough, and what keeps it from wanting more."""
+    if learnt.under_draw and reading is not None:
+        draws_a = floor_to_step(reading.draw_a + control.under_draw_margin_a, socket.connector.step_a)
+        if draws_a < socket.max_a:
+            return max(socket.min_a, draws_a), "under_draw"
+    return socket.max_a, "max_a"
 
 
 def _standing_a(state: ConnectorState, now_ms: int) -> float | None:

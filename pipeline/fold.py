@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.energy import note_energy
 from pipeline.moments import to_ms
 from pipeline.records import WANTING, ChargerReading, Feedback, Folded, Limit, MeterReading
-from pipeline.reservations import apply_answer, fallback_a, see
+from pipeline.reservations import apply_answer, see
 from pipeline.state import (
     RECENT_READINGS,
     ConnectorState,
@@ -163,7 +163,7 @@ def _fold_feedback(tree: Tree, state: LocationState, record: Feedback, received_
         at_ms,
         limit_a=record.limit_a if record.limit_a is not None else 0.0,
         until_ms=to_ms(record.lease_until) if record.lease_until is not None else at_ms,
-        before_a=max(fallback_a(socket.charger, socket.connector), measured_a),
+        before_a=max(socket.fallback_a, measured_a),
     )
     return None
 

@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pipeline.reservations import Reservation
-from pipeline.state import Blame, ConnectorState, MeterPoint, MeterState, Reading
-from topology.phases import PhaseUse, unit_load
-from topology.tree import Socket, Tree
+from pipeline.facts import Fact
+from pipeline.state import Blame, MeterPoint, MeterState, Reading
+from topology.phases import Wiring
+from topology.tree import Node, Tree
 
 BLAME_MS = 15_000
 """How long a change of the meter is put down to a car that has not reported since (design §9). Shorter: a car that
@@ -26,19 +26,6 @@ FITS_A = 0.5
 """A rotation fits the meter when the phase carries the car's current but for this: the noise of two devices."""
 
 Vector = tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Car:
-    """A connector as a meter sees it: its place, its phases, what it may draw, and whether it can be subtracted."""
-
-    key: str
-    socket: Socket
-    use: PhaseUse
-    state: ConnectorState
-    reservation: Reservation
-    subtractable: bool
-    solar: bool
 
 
 @dataclass(slots=True)
@@ -54,7 +41,7 @@ class Difference:
     blames: dict[str, Blame] = field(default_factory=dict)
 
 
-def difference(tree: Tree, meter: MeterState, cars: Sequence[Car], includes: bool, now_ms: int) -> Difference | None:
+def difference(tree: Tree, node: Node, meter: MeterState, cars: Sequence[Fact], now_ms: int) -> Difference | None:
     """The difference at the meter's newest reading, walked through the readings since the last written decision.
 
     None when the meter was never heard of. `cars`: those below it, sorted by key; none of them is taken off a meter
@@ -64,19 +51,26 @@ def difference(tree: Tree, meter: MeterState, cars: Sequence[Car], includes: boo
         return None
     points = [p for p in meter.recent if p.at_ms > meter.settled_ms]
     base, blames = meter.unmanaged_a, meter.blames
-    below = list(cars) if includes else []
+    assert node.meter is not None
+    below = list(cars) if node.meter.includes_chargers else []
     if not points:  # nothing new: the newest reading again, with what the chargers have said since
         points = [meter.newest]
     result = None
     for i, point in enumerate(points):
         at_ms = now_ms if i == len(points) - 1 else point.at_ms
-        result = _settle(tree, point, below, base, blames, at_ms)
+        result = _settle(tree, node, point, below, base, blames, at_ms)
         base, blames = result.unmanaged_a, result.blames
     return result
 
 
 def _settle(
-    tree: Tree, point: MeterPoint, cars: list[Car], base: Vector | None, blames: dict[str, Blame], at_ms: int
+    tree: Tree,
+    node: Node,
+    point: MeterPoint,
+    cars: list[Fact],
+    base: Vector | None,
+    blames: dict[str, Blame],
+    at_ms: int,
 ) -> Difference:
     """The difference at one meter reading. `base`: the difference before it, `blames`: what was put down to whom."""
     phases = len(point.current_a)
@@ -84,16 +78,18 @@ def _settle(
     if base is not None:
         base = _book_unexplained(base, draws, blames)
     raw = [point.current_a[p] - sum(d.taken_off[p] for d in draws) for p in range(phases)]
-    new_blames = {d.car.key: _kept_blame(d, blames) for d in draws if d.reading is not None}
+    new_blames = {d.car.socket.name: _kept_blame(d, blames) for d in draws if d.reading is not None}
     put_down = _put_down(raw, base, draws, new_blames, point.at_ms, at_ms) if base is not None else {}
     unmanaged = [raw[p] - sum(part[p] for part in put_down.values()) for p in range(phases)]
     for key, part in put_down.items():
         new_blames[key].rise_a = part
     return Difference(
         unmanaged_a=tuple(unmanaged),
-        power_w=point.power_w - sum(_power_w(tree, d, put_down.get(d.car.key)) for d in draws),
+        power_w=point.power_w - sum(_power_w(tree, d, put_down.get(d.car.socket.name)) for d in draws),
         excess_a=-sum(point.current_a)
-        + sum(d.total_a + sum(put_down.get(d.car.key, ())) for d in draws if d.car.solar),
+        + sum(
+            d.total_a + sum(put_down.get(d.car.socket.name, ())) for d in draws if d.car.socket.solar_node == node.index
+        ),
         settled_ms=point.at_ms,
         blames=new_blames,
     )
@@ -103,7 +99,7 @@ def _settle(
 class _Draw:
     """A car's draw as it is taken off a meter reading."""
 
-    car: Car
+    car: Fact
     reading: Reading | None
     exact: bool
     taken_off: Vector
@@ -111,19 +107,19 @@ class _Draw:
     power_per_volt: float
 
 
-def _draws(tree: Tree, point: MeterPoint, cars: list[Car]) -> list[_Draw]:
+def _draws(tree: Tree, point: MeterPoint, cars: list[Fact]) -> list[_Draw]:
     """What each car drew at the meter's moment, known rotations first: they narrow where the unknown ones may be."""
     known = [_draw(tree, point, car, point.current_a) for car in cars if len(car.socket.ways) == 1]
     left = [point.current_a[p] - sum(d.taken_off[p] for d in known if d.exact) for p in range(len(point.current_a))]
     exports = min(point.current_a) < 0
     unknown = [_draw(tree, point, car, None if exports else tuple(left)) for car in cars if len(car.socket.ways) > 1]
-    return sorted(known + unknown, key=lambda d: d.car.key)
+    return sorted(known + unknown, key=lambda d: d.car.socket.name)
 
 
-def _reading_at(car: Car, at_ms: int) -> Reading | None:
+def _reading_at(car: Fact, at_ms: int) -> Reading | None:
     """The newest reading that is not newer than the meter's; None where none is, or it says no current."""
-    if not car.subtractable:
-        return None
+    if car.silent:
+        return None  # what it drew is too long ago to be taken off
     newest = car.state.reading
     if newest is None:
         return None
@@ -132,7 +128,7 @@ def _reading_at(car: Car, at_ms: int) -> Reading | None:
     return next((r for r in reversed(car.state.recent) if r.at_ms <= at_ms), None)
 
 
-def _draw(tree: Tree, point: MeterPoint, car: Car, left: Vector | None) -> _Draw:
+def _draw(tree: Tree, point: MeterPoint, car: Fact, left: Vector | None) -> _Draw:
     phases = tree.phases
     reading = _reading_at(car, point.at_ms)
     if reading is None or reading.current_a is None:
@@ -151,11 +147,12 @@ def _draw(tree: Tree, point: MeterPoint, car: Car, left: Vector | None) -> _Draw
     )
 
 
-def _site_load(phases: int, way: tuple[tuple[int, ...], ...], current_a: Vector) -> list[float]:
+def _site_load(phases: int, way: Wiring, current_a: Vector) -> list[float]:
+    """A car's currents on the building's phases under one wiring."""
     load = [0.0] * phases
-    for k, amperes in enumerate(current_a):
-        for p, unit in enumerate(unit_load(phases, way, (k,))):
-            load[p] += unit * amperes
+    for places, amperes in zip(way, current_a, strict=True):
+        for place in places:
+            load[place] += amperes
     return load
 
 
@@ -176,7 +173,7 @@ def _book_unexplained(base: Vector, draws: list[_Draw], blames: dict[str, Blame]
     """A car has reported since: the part of the change put down to it that its reading does not show is the others'."""
     booked = list(base)
     for draw in draws:
-        blame = blames.get(draw.car.key)
+        blame = blames.get(draw.car.socket.name)
         if blame is None or not blame.rise_a or draw.reading is None or draw.reading.at_ms == blame.reading_ms:
             continue
         for p, part in enumerate(blame.rise_a):
@@ -189,7 +186,7 @@ def _book_unexplained(base: Vector, draws: list[_Draw], blames: dict[str, Blame]
 def _kept_blame(draw: _Draw, blames: dict[str, Blame]) -> Blame:
     """The clock of a car runs on until it reports again."""
     assert draw.reading is not None
-    before = blames.get(draw.car.key)
+    before = blames.get(draw.car.socket.name)
     since_ms = before.since_ms if before is not None and before.reading_ms == draw.reading.at_ms else None
     return Blame(draw.reading.at_ms, draw.taken_off, since_ms)
 
@@ -204,12 +201,12 @@ def _put_down(
         for draw in draws:
             if abs(change) < 1e-9:
                 break
-            if draw.reading is None or draw.exact or not _may_be(blames[draw.car.key], at_ms):
+            if draw.reading is None or draw.exact or not _may_be(blames[draw.car.socket.name], at_ms):
                 continue
             may_rise = max(0.0, draw.car.reservation.held_a * draw.car.use.on[p] - draw.taken_off[p])
             part = min(change, may_rise) if change > 0 else max(change, -draw.taken_off[p])
             if part:
-                parts.setdefault(draw.car.key, [0.0] * len(raw))[p] = part
+                parts.setdefault(draw.car.socket.name, [0.0] * len(raw))[p] = part
                 change -= part
     for key in parts:
         if blames[key].since_ms is None:

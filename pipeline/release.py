@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.allocation import EPS_A, Ask, Rows, blocking_row, fill, floor_to_step, take
+from pipeline.allocation import EPS_A, Ask, Rows, blocking_row, fill, take
 from pipeline.constraints import Constraints
 from pipeline.facts import Fact
 from pipeline.sharing import Share, Shares
 from pipeline.solar import Sun, distinct, whole_budget_a
 from topology.location import Control
+from topology.steps import floor_to_step
 
 
 @dataclass(frozen=True, slots=True)

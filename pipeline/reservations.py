@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.state import ConnectorState, Grant, Reading
-from topology.location import Charger, Connector, Control
+from topology.location import Control
 
 SEEN_A = 0.5
 """A decrease is seen when no phase is more than this above it (design §9)."""
@@ -33,30 +33,26 @@ class Reservation:
     """A decrease that did not get through, or a lease that runs out: for the others, load that cannot be moved."""
 
 
-def fallback_a(charger: Charger, connector: Connector) -> float:
-    """What a connector falls to without us; its rating where that is not known."""
-    return connector.max_a if charger.fallback_a is None else min(charger.fallback_a, connector.max_a)
-
-
 def accepted(state: ConnectorState) -> Grant | None:
     """The newest accepted limit, its lease alive or not."""
-    return next((g for g in state.grants if g.state == "accepted"), None)
+    for grant in state.grants:
+        if grant.state == "accepted":
+            return grant
+    return None
 
 
-def reservation(
-    state: ConnectorState, charger: Charger, connector: Connector, control: Control, now_ms: int
-) -> Reservation:
-    """What the connector holds at `now_ms`."""
+def reservation(state: ConnectorState, fallback_a: float, control: Control, now_ms: int) -> Reservation:
+    """What a connector holds at `now_ms`. `fallback_a`: what it falls to without us, its rating where not known."""
     skew_ms = round(control.lease_skew_s * 1000)
     taken = accepted(state)
     living = taken is not None and taken.until_ms is not None and now_ms < taken.until_ms + skew_ms
-    allowed_a = 0.0 if living else fallback_a(charger, connector)
+    allowed_a = 0.0 if living else fallback_a
     for grant in state.grants:
         if (grant.until_ms is None or now_ms < grant.until_ms + skew_ms) and grant.limit_a > allowed_a:
             allowed_a = grant.limit_a
     runs_out = _runs_out(taken, control, now_ms)
     if runs_out:
-        allowed_a = max(allowed_a, fallback_a(charger, connector))
+        allowed_a = max(allowed_a, fallback_a)
     measured_a = 0.0
     lapsed_ms = 0 if living or taken is None or taken.until_ms is None else taken.until_ms + skew_ms
     if state.reading is not None and state.reading.at_ms >= lapsed_ms:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pipeline.allocation import Ask, Rows, blocking_row, ceil_to_step, fill, floor_to_step, take
+from pipeline.allocation import Ask, Rows, blocking_row, fill, take
 from pipeline.constraints import Constraints
 from pipeline.facts import Fact
 from pipeline.solar import Member, Sun, Timer, add_rows, distinct, threshold_a, timer
 from pipeline.turns import Turns, change_turns, in_order
 from topology.location import Control
+from topology.steps import ceil_to_step, floor_to_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +134,12 @@ def ceiling(fact: Fact) -> tuple[float, str]:
     Below a stale meter nothing rises; below a lost one all go to their fallback, 0 where that is not known or below
     the minimum.
     """
-    fallback_a = floor_to_step(fact.socket.charger.fallback_a or 0.0, fact.socket.connector.step_a)
-    fallback_a = min(fallback_a, fact.max_a) if fallback_a >= fact.min_a else 0.0
+    if fact.meter_age == "fresh":
+        return float("inf"), ""
+    safe_a = fact.socket.safe_a
     if fact.meter_age == "lost":
-        return fallback_a, f"lost meter {fact.old_meter}"
-    if fact.meter_age == "stale":
-        return fact.standing_a if fact.standing_a is not None else fallback_a, f"stale meter {fact.old_meter}"
-    return float("inf"), ""
+        return safe_a, f"lost meter {fact.old_meter}"
+    return fact.standing_a if fact.standing_a is not None else safe_a, f"stale meter {fact.old_meter}"
 
 
 def _place(

@@ -31,7 +31,7 @@ def in_order(wanting: list[Fact], moved: dict[str, int]) -> list[Fact]:
     """The wanting connectors in the order in which minimums are served."""
 
     def place(fact: Fact) -> tuple[bool, int, int, tuple[str, int]]:
-        turned_ms = moved.get(fact.key, fact.state.turned_ms)
+        turned_ms = moved.get(fact.socket.name, fact.state.turned_ms)
         arrived_ms = fact.state.wants_since_ms or 0
         since_ms = arrived_ms if turned_ms is None else max(turned_ms, arrived_ms)
         return (fact.suspended, -fact.socket.connector.priority, since_ms, fact.socket.key)
@@ -46,7 +46,7 @@ def change_turns(queue: list[Fact], waiting: set[int], clocks: dict[str, int], t
         since_ms = clocks.get(name, now_ms)
         if now_ms - since_ms >= turn_s * 1000:
             first = next(f for f in queue if queue_of(f) == name)
-            turns.moved[first.key] = now_ms
+            turns.moved[first.socket.name] = now_ms
             since_ms = now_ms
         turns.clocks[name] = since_ms
     return turns

@@ -9,14 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from topology.location import Charger, Connector, Group, Location, Meter, Mode, Solar
-from topology.phases import Wiring, default_rotation, wirings
+from topology.phases import PhaseUse, Wiring, default_rotation, phase_use, wirings
+from topology.steps import ceil_to_step, floor_to_step
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Socket:
     """A connector in its place. `index` is its place in `Tree.sockets`, which is sorted by (charger, connector)."""
 
     index: int
+    key: tuple[str, int]
+    name: str
+    """`charger/connector`, its name in the state and on the topic `ocpp.setpoints`."""
     charger: Charger
     connector: Connector
     path: tuple[int, ...]
@@ -26,13 +30,19 @@ class Socket:
     solar: Solar
     solar_node: int | None
     """The metered group whose excess it lives on, where its mode is a solar one."""
+    use: PhaseUse
+    """What one ampere on all of its phases means for the building."""
+    min_a: float
+    """Its minimum, on its step."""
+    max_a: float
+    """Its rating, on its step."""
+    fallback_a: float
+    """What it falls to without us: its rating where that is not known."""
+    safe_a: float
+    """Its fallback as a limit that it can be given: 0 where it is not known or below the minimum."""
 
-    @property
-    def key(self) -> tuple[str, int]:
-        return (self.charger.id, self.connector.id)
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Node:
     """A group in its place. `rating_a` and `limit_a` (rating − margin) have one entry per building phase."""
 
@@ -47,7 +57,7 @@ class Node:
     sockets_below: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Tree:
     """A location made ready: nodes in the order of the document (parents may come later), sockets sorted by key."""
 
@@ -147,16 +157,26 @@ def _sockets(
         mode, said_by = inherited_mode(groups, path)
         excess = excess_group(groups, path, said_by)
         rotation = connector.rotation or default_rotation(connector.phases)
+        ways = wirings(grid.type, grid.phases, connector.phases, rotation)
+        min_a = ceil_to_step(connector.min_a, connector.step_a)
+        safe_a = floor_to_step(min(charger.fallback_a or 0.0, connector.max_a), connector.step_a)
         sockets.append(
             Socket(
                 index=index,
+                key=(charger.id, connector.id),
+                name=f"{charger.id}/{connector.id}",
                 charger=charger,
                 connector=connector,
                 path=tuple(node_of[p] for p in path),
-                ways=wirings(grid.type, grid.phases, connector.phases, rotation),
+                ways=ways,
                 mode=mode,
                 solar=inherited_solar(groups, path),
                 solar_node=node_of[excess] if mode != "fast" and excess is not None else None,
+                use=phase_use(grid.type, grid.phases, ways, tuple(range(connector.phases))),
+                min_a=min_a,
+                max_a=floor_to_step(connector.max_a, connector.step_a),
+                fallback_a=connector.max_a if charger.fallback_a is None else min(charger.fallback_a, connector.max_a),
+                safe_a=safe_a if safe_a >= min_a else 0.0,
             )
         )
     return tuple(sockets)
