@@ -26,13 +26,14 @@ class Watcher(threading.Thread):
         super().__init__(name="watch", daemon=True)
         self.history = History(location)
         self.news: deque[str] = deque(maxlen=LINES)
-        self._bootstrap = bootstrap
-        self._stop = threading.Event()
+        self._kafka = bootstrap
+        self._told_to_stop = threading.Event()
 
     def stop(self) -> None:
         """End after the poll that runs."""
-        self._stop.set()
-        self.join(5)
+        self._told_to_stop.set()
+        if self.is_alive():
+            self.join(5)
 
     def tell(self, text: str) -> None:
         """Add a line to the news."""
@@ -40,12 +41,12 @@ class Watcher(threading.Thread):
 
     def run(self) -> None:
         """Follow all partitions; what is not there yet is looked for again."""
-        consumer = KafkaConsumer(bootstrap_servers=self._bootstrap, enable_auto_commit=False, group_id=None)
+        consumer = KafkaConsumer(bootstrap_servers=self._kafka, enable_auto_commit=False, group_id=None)
         try:
             partitions = [TopicPartition(t, p) for t in TOPICS for p in sorted(consumer.partitions_for_topic(t) or ())]
             consumer.assign(partitions)
             consumer.seek_to_beginning(*partitions)
-            while not self._stop.is_set():
+            while not self._told_to_stop.is_set():
                 for records in consumer.poll(timeout_ms=POLL_MS).values():
                     for record in records:
                         self._hear(record.topic, record.value)
