@@ -68,7 +68,10 @@ def _learn_one(learnt: Learnt, state: ConnectorState, reading: Reading, phases: 
 
 def _under_draw(learnt: Learnt, state: ConnectorState, reading: Reading, control: Control) -> None:
     taken = accepted(state)
-    if taken is None or reading.at_ms < taken.at_ms or taken.limit_a <= 0:
+    if taken is None or reading.at_ms < taken.at_ms:
+        return
+    if taken.limit_a <= 0:  # a paused car shows nothing, and what it showed before was not without a break
+        learnt.under_since_ms = None
         return
     if reading.draw_a >= taken.limit_a - TAKES_ALL_A:
         learnt.under_draw, learnt.under_since_ms = False, None

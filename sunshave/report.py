@@ -16,6 +16,7 @@ from sunshave.history import History
 PHASE_COLOURS = ("#8b5a2b", "#7b52ab", "#7f8790")
 """L1 brown, L2 purple, L3 grey: the colours of the dashboards, readable on light and dark."""
 CAR_COLOURS = ("#1f77b4", "#e07b00", "#2a9d55", "#c23b6a", "#6a51a3", "#008b8b", "#9a6324", "#4b4b4b")
+_CONFIG = {"displayModeBar": False, "responsive": True}
 ROWS = 500
 """Setpoints in the table. More make a page that nobody scrolls to the end."""
 
@@ -51,7 +52,7 @@ def _charts(history: History) -> list[str]:
         ("What stops each car", "The binding constraint of every connector over time.", _bindings(history)),
     ]
     return [
-        f"<h2>{escape(name)}</h2><p>{escape(why)}</p>{figure.to_html(full_html=False, include_plotlyjs=False)}"
+        f"<h2>{escape(name)}</h2><p>{escape(why)}</p>{figure.to_html(full_html=False, include_plotlyjs=False, config=_CONFIG)}"
         for name, why, figure in charts
         if figure.data
     ]
@@ -64,7 +65,7 @@ def _figure(unit: str) -> go.Figure:
         height=340,
         margin={"l": 50, "r": 20, "t": 10, "b": 40},
         yaxis_title=unit,
-        legend={"orientation": "h", "y": -0.18},
+        legend={"orientation": "h", "y": -0.18, "tracegroupgap": 0},
         hovermode="closest",
     )
     return figure
