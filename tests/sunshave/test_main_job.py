@@ -1,0 +1,150 @@
+"""The main job on real parts: meters and chargers in, profiles out, the same numbers in InfluxDB."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from connectors.simulated.battery import Car
+from pipeline.records import Feedback
+from sunshave.history import History
+from tests.parts.brokers import Broker
+from tests.parts.influxd import Node
+from tests.parts.node import ocpp_rpc_command
+from tests.parts.waiting import wait_until
+from tests.sunshave.building import WAIT_S, Field, site
+
+CAPTURES = Path(__file__).parents[1] / "connectors" / "meters" / "captures"
+QUICK = {"lease_s": 30, "ack_s": 8, "increase_every_s": 1, "lease_skew_s": 2, "record_every_s": 1}
+
+
+@pytest.mark.slow
+def test_two_cars_share_forty_amperes_also_across_a_killed_worker(broker: Broker, tmp_path: Path) -> None:
+    """20/20; the building takes 10 A: 15/15; the worker is killed with -9; one car leaves: the other goes to 30."""
+    house_a = [0.0, 0.0, 0.0]
+    location = {
+        "location": f"forty-{broker.profile}",
+        "groups": [{"id": "main", "limit_a": 40, "meter": "p1"}],
+        "meters": [{"id": "p1"}],
+        "chargers": [
+            {"id": f"A-{broker.profile}", "group": "main", "fallback_a": 6, "connectors": [{"max_a": 40}]},
+            {"id": f"B-{broker.profile}", "group": "main", "fallback_a": 6, "connectors": [{"max_a": 40}]},
+        ],
+        "control": QUICK,
+    }
+    a, b = (c["id"] for c in location["chargers"])  # type: ignore[index]
+    with site(broker, tmp_path, location) as running, Field(lambda: (house_a[0], house_a[1], house_a[2])) as on_site:
+        running.start_worker()
+        running.start_dispatcher()
+        running.start_meters(on_site.p1_port)
+        wait_until(lambda: running.watcher.history.decisions, WAIT_S, "no decision")
+        on_site.plug_in(running, Car(a, max_a=40, energy_wh=1e6))
+        on_site.plug_in(running, Car(b, max_a=40, energy_wh=1e6))
+        running.await_limits({a: 20, b: 20})
+        house_a[:] = [10.0, 10.0, 10.0]
+        running.await_limits({a: 15, b: 15})
+        before = len(running.watcher.history.setpoints)
+        running.kill_worker()
+        running.start_worker()
+        house_a[:] = [12.0, 12.0, 12.0]
+        running.await_limits({a: 14, b: 14})
+        house_a[:] = [10.0, 10.0, 10.0]
+        on_site.unplug(b)
+        running.await_limits({a: 30, b: 0})
+        setpoints = list(running.watcher.history.setpoints)
+        assert len(setpoints) > before
+        for charger in (a, b):
+            seqs = [s.seq for s in setpoints if s.charger == charger]
+            assert sorted(seqs) == seqs  # one handed over twice, with a worker killed in between, is a repetition
+
+
+@contextmanager
+def recorded_p1_port(telegram: bytes) -> Iterator[int]:
+    """A ser2net port that sends a recorded telegram once a second to whoever connects."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    stop = threading.Event()
+
+    def serve() -> None:
+        while not stop.is_set():
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                while not stop.wait(1.0):
+                    try:
+                        connection.sendall(telegram)
+                    except OSError:
+                        break
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield int(listener.getsockname()[1])
+    finally:
+        stop.set()
+        listener.close()
+        thread.join(5)
+
+
+@pytest.mark.slow
+@pytest.mark.kafka
+@pytest.mark.influxdb
+@pytest.mark.node
+def test_recorded_telegrams_and_a_strict_charger_end_in_influxdb(kafka: str, influxd: Node, tmp_path: Path) -> None:
+    """A recorded P1 stream and ocpp-rpc in, profiles that its strict mode accepts out, the same numbers in InfluxDB."""
+    command = ocpp_rpc_command()
+    telegram = (CAPTURES / "dsmr_fluvius_be_3phase.txt").read_bytes()
+    record = json.loads((CAPTURES / "dsmr_fluvius_be_3phase.json").read_text())["records"][0]
+    location = {
+        "location": "strict-1",
+        "groups": [{"id": "main", "limit_a": 25, "meter": "p1"}],
+        "meters": [{"id": "p1"}],
+        "chargers": [{"id": "CP-STRICT", "group": "main", "fallback_a": 6, "connectors": [{"max_a": 32}]}],
+        "control": {**QUICK, "lease_s": 600},
+    }
+    broker = Broker(kafka, "kafka", 6.0)
+    influx = {"SUNSHAVE_INFLUX_URL": influxd.url, "SUNSHAVE_INFLUX_TOKEN": "user:password"}
+    with recorded_p1_port(telegram) as p1_port, site(broker, tmp_path, location) as running:
+        running.start_worker()
+        running.start_dispatcher()
+        running.start_meters(p1_port)
+        running.children.sunshave("historian", "historian", "--kafka", kafka, **influx)
+        wait_until(lambda: running.watcher.history.decisions, WAIT_S, "no decision")
+        url = f"ws://127.0.0.1:{running.ocpp_port}"
+        charger = subprocess.Popen(
+            [*command, url, "CP-STRICT", running.passwords["CP-STRICT"]], stdout=subprocess.PIPE, stdin=subprocess.PIPE
+        )
+        try:
+            # 25 A less what the building alone draws in the telegram, on its worst phase, rounded down to the step.
+            accepted = wait_until(lambda: _accepted(running.watcher.history), WAIT_S, "no setpoint was accepted")
+            limit_a = accepted.limit_a
+            rows = wait_until(
+                lambda: influxd.rows(
+                    "SELECT limit_a FROM setpoint WHERE charger = 'CP-STRICT' AND limit_a > 6 ORDER BY time LIMIT 1"
+                ),
+                WAIT_S,
+                "no setpoint in InfluxDB",
+            )
+            meter = wait_until(
+                lambda: influxd.rows("SELECT * FROM meter WHERE location = 'strict-1' LIMIT 1"), WAIT_S, "no meter"
+            )
+        finally:
+            charger.kill()
+            said = [json.loads(line) for line in charger.communicate()[0].splitlines()]
+    assert [] == [e for e in said if e["event"] in ("strict", "failed")]
+    assert any(e["event"] == "limit" and e["limit"] == limit_a for e in said)
+    assert limit_a == rows[0]["limit_a"]
+    assert record["current_a"] == [meter[0][f"current_l{p}_a"] for p in (1, 2, 3)]
+
+
+def _accepted(history: History) -> Feedback | None:
+    """The first acceptance of more than the fallback."""
+    return next((f for f in list(history.feedback) if f.state == "accepted" and f.limit_a and f.limit_a > 6), None)
