@@ -1,8 +1,9 @@
 """The dispatcher's Kafka: setpoints and locations in, readings and feedback out. Nothing else here knows Kafka.
 
-In: no consumer group. Every dispatcher reads every partition and ignores the chargers whose socket it does not hold:
-a socket lives where the load balancer put it, and a partition where a group would put it; they differ (facts 4.5). At
-start the topics are read to their end, the newest record per key is kept, and those are handed over first.
+In: no consumer group, all partitions: a socket lives where the charger connected, and a partition where a group would
+put it; they differ (facts 4.5). One dispatcher serves a fleet (a core holds 5 000 chargers, measured): a second one
+would call the chargers of the first offline. At start the topics are read to their end, the newest record per key is
+kept, and those are handed over first.
 
 Out: what must be sent waits in memory while Kafka is away. Of readings only the newest per connector is kept; feedback
 is kept in order. A thread of its own sends, because kafka-python may block while it looks for the broker.
@@ -87,7 +88,9 @@ class Inbox(threading.Thread):
         while not self._stopping.is_set():
             try:
                 self._read()
-            except (KafkaError, OSError, ValueError, AssertionError) as problem:
+            except Exception as problem:
+                if not isinstance(problem, KafkaError | OSError):  # the client's own bugs must not end us either
+                    log.exception("Kafka's client failed")
                 if self.connected or wait_s == BACKOFF_S[0]:
                     log.warning("Kafka at %s: %s: tried again", self._servers, str(problem) or type(problem).__name__)
                 wait_s = BACKOFF_S[0] if self.connected else min(2 * wait_s, BACKOFF_S[1])
@@ -201,6 +204,11 @@ def _malformed(record: Any, reason: str) -> None:
     log.warning("%s[%d] offset %d is ignored: %.300s", record.topic, record.partition, record.offset, reason)
 
 
+def _lost(topic: str, problem: BaseException) -> None:
+    metrics.DROPPED.labels(topic).inc()
+    log.error("A record for %s was refused by Kafka: %s", topic, problem)
+
+
 class Outbox(threading.Thread):
     """Sends for ever. `reading` and `feedback` return at once, from any thread."""
 
@@ -278,20 +286,26 @@ class Outbox(threading.Thread):
         return (feedback, readings) if feedback or readings else None
 
     def _send(self, producer: Any, feedback: list[Feedback], readings: list[ChargerReading]) -> None:
-        for number, record in enumerate(feedback):
-            if not self._sent(producer, records.FEEDBACK, record):
-                with self._changed:
-                    self._feedback.extendleft(reversed(feedback[number:]))
-                return
-        for reading in readings:
-            if not self._sent(producer, records.CHARGERS, reading):
-                metrics.DROPPED.labels(records.CHARGERS).inc()
+        """What is not taken waits again: feedback in its order, readings unless there are newer ones by now."""
+        sent = 0
+        while sent < len(feedback) and self._sent(producer, records.FEEDBACK, feedback[sent]):
+            sent += 1
+        known = 0
+        while (
+            sent == len(feedback) and known < len(readings) and self._sent(producer, records.CHARGERS, readings[known])
+        ):
+            known += 1
+        with self._changed:
+            self._feedback.extendleft(reversed(feedback[sent:]))
+            for reading in readings[known:]:
+                self._readings.setdefault((reading.charger, reading.connector), reading)
 
     def _sent(self, producer: Any, topic: str, record: ChargerReading | Feedback) -> bool:
         """Whether the producer took it. It sends and retries by itself then."""
         try:
-            producer.send(topic, key=record.location.encode(), value=encode(record))
-        except KafkaError as problem:
+            sending = producer.send(topic, key=record.location.encode(), value=encode(record))
+            sending.add_errback(_lost, topic)
+        except (KafkaError, OSError) as problem:
             if self.connected:
                 log.warning("Kafka at %s takes nothing: %s", self._servers, str(problem) or type(problem).__name__)
             self.connected = False

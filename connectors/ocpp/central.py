@@ -115,6 +115,7 @@ class Central:
             close_timeout=settings.shutdown_s,
             backlog=settings.backlog,
             server_header=None,
+            logger=_server_log,
         )
         ticking = asyncio.create_task(self._tick())
         try:
@@ -159,7 +160,10 @@ class Central:
         while True:
             await asyncio.sleep(TICK_S)
             for station in tuple(self._stations.values()):
-                station.tick()
+                try:
+                    station.tick()
+                except Exception:  # a bug with one charger must not stop the clock of all others
+                    log.exception("%s: its clock failed", station.plate.id)
 
     async def _shut(self, server: Server) -> None:
         """No new sockets and calls; those in flight may end. Profiles stay as they are: leases end by themselves."""
@@ -171,6 +175,16 @@ class Central:
                 task.cancel()
         await asyncio.gather(*(socket.close(1001, "going away") for socket in server.connections))
         await server.wait_closed()
+
+
+def _worth_a_line(record: logging.LogRecord) -> bool:
+    """Port scans and health checks of proxies open sockets that say nothing: no news, and no stack trace."""
+    return record.msg != "opening handshake failed"
+
+
+_server_log = logging.getLogger(f"{__name__}.server")
+_server_log.setLevel(logging.WARNING)
+_server_log.addFilter(_worth_a_line)
 
 
 def now_ms() -> int:

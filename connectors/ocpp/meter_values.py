@@ -27,6 +27,9 @@ MATCH = 0.15
 """How far a value may be off and still be "the same" as another. Charger meters are 1 to 2 %, and voltage and power
 factor are guessed. Larger: a sum over two phases passes for an average over three."""
 
+NONSENSE = 1e12
+"""No meter of a charger says this much of anything (a lifetime in mWh is below it); sums of larger ones overflow."""
+
 
 @dataclass(slots=True)
 class Measured:
@@ -111,7 +114,7 @@ def _number(value: Any) -> float | None:
         number = float(value)
     except (ValueError, OverflowError):
         return None
-    return number if isfinite(number) else None
+    return number if isfinite(number) and abs(number) < NONSENSE else None
 
 
 def read_time(value: Any) -> datetime | None:

@@ -98,6 +98,7 @@ class Station:
             closing = asyncio.create_task(before.close(1012, "replaced by a newer connection"))
         for state in self.states.values():
             state.on_connect()
+        self._asked_ms = dict.fromkeys(self.states, self.now_ms())
         driving = asyncio.create_task(self._drive(driver))
         try:
             await session.serve()

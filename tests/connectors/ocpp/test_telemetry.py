@@ -5,10 +5,54 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from pipeline.records import ChargerReading
-from tests.connectors.ocpp.desk import Charger, Desk, charger, open_desk
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.ocpp.registry import plates
+from connectors.ocpp.station import Outlet, Station
+from pipeline.records import CHARGERS, ChargerReading, decode, encode
+from tests.connectors.ocpp.desk import QUICK, Charger, Desk, charger, location, open_desk
 
 START = {"connectorId": 1, "idTag": "T", "meterStart": 0, "timestamp": "2026-11-22T08:00:00Z"}
+
+WORDS = [
+    "Available",
+    "Charging",
+    "Faulted",
+    "L1",
+    "Current.Import",
+    "Voltage",
+    "Power.Active.Import",
+    "9.9",
+    "1e308",
+    "NaN",
+]
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-1, 9)
+    | st.integers()
+    | st.floats()
+    | st.sampled_from([*WORDS, "0001-01-01T00:00:00+14:00"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.fixed_dictionaries(
+            {},
+            optional={
+                "connectorId": st.integers(0, 3) | inner,
+                "transactionId": st.integers(0, 6) | inner,
+                "status": st.sampled_from(WORDS) | inner,
+                "meterValue": st.lists(inner, max_size=2),
+                "sampledValue": st.lists(inner, max_size=3),
+                "timestamp": inner,
+                "value": inner,
+                "phase": inner,
+                "measurand": st.sampled_from(WORDS),
+            },
+        )
+    ),
+    max_leaves=25,
+)
 
 
 async def status(client: Charger, name: str, connector: int = 1) -> None:
@@ -235,3 +279,30 @@ def test_available_ends_a_transaction_whose_stop_was_lost() -> None:
             assert last(desk).transaction is None
 
     asyncio.run(story())
+
+
+@given(events=st.lists(st.tuples(st.sampled_from(["status", "values", "start", "stop", "tick"]), JSON), max_size=8))
+def test_whatever_a_charger_says_only_valid_records_leave(events: list[tuple[str, Any]]) -> None:
+    """Messages of any content, in any order: no exception, and each reading is a valid record, later than the last."""
+    readings: list[ChargerReading] = []
+    clock = iter(range(10**12, 2 * 10**12, 7))
+    outlet = Outlet(readings.append, lambda _: None, lambda: 5, lambda: next(clock))
+    station = Station(next(plates(location())), outlet, QUICK)
+    for kind, content in events:
+        fields = content if isinstance(content, dict) else {"connectorId": 1, "meterValue": content}
+        match kind:
+            case "status":
+                station.on_status(fields.get("connectorId"), fields.get("status", content))
+            case "values":
+                station.on_meter_values(fields)
+            case "start":
+                station.start_transaction(fields.get("connectorId"), (str(content),))
+            case "stop":
+                station.stop_transaction(fields.get("transactionId"))
+            case "tick":
+                station.tick()
+    for reading in readings:
+        assert reading == decode(CHARGERS, encode(reading))
+    for connector in (1, 2):
+        times = [reading.at for reading in readings if reading.connector == connector]
+        assert sorted(set(times)) == times
