@@ -96,6 +96,16 @@ class Engine:
     def __len__(self) -> int:
         return len(self._owned)
 
+    @property
+    def letters_waiting(self) -> int:
+        """Dead letters that `take` would give."""
+        return len(self._out.letters)
+
+    def go_on(self, worker: str, behind: Iterable[str], now_ms: int) -> None:
+        """The partition stayed with this worker in another generation of the group."""
+        self.worker = worker
+        self._behind = dict.fromkeys(behind, now_ms)
+
     def fold(self, batch: Batch, now_ms: int) -> None:
         """Fold what was polled. What is no record, or names what is not there, becomes a dead letter."""
         self._note_progress(batch, now_ms)

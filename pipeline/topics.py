@@ -65,6 +65,10 @@ class TopicsUnusable(Exception):  # noqa: N818 -- an answer to the user, not a f
         super().__init__("; ".join(self.problems))
 
 
+class BrokerAway(TopicsUnusable):
+    """No broker answers: it may later."""
+
+
 @dataclass(frozen=True, slots=True)
 class Topic:
     """A topic as it must be. `partitions` None: as many as all the others."""
@@ -107,7 +111,7 @@ def admin_client(bootstrap: str) -> Iterator[KafkaAdminClient]:
             bootstrap_timeout_ms=REQUEST_TIMEOUT_MS,
         )
     except (KafkaError, ValueError) as problem:
-        raise TopicsUnusable([f"no broker answers at {bootstrap} ({problem})"]) from None
+        raise BrokerAway([f"no broker answers at {bootstrap} ({problem})"]) from None
     try:
         yield client
     except KafkaError as problem:

@@ -1,0 +1,222 @@
+"""The emitter: one loop that decides and writes, round by round.
+
+A round takes what all engines have to say, in the order that `Emission` asks for, and ends when the broker has it all.
+Only then does the next one decide: when the broker is slow or away, decisions wait instead of piling up, and what is
+decided then is decided on the newest state. Offsets are committed after a round that began after they were read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Protocol
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+
+from pipeline import metrics
+from pipeline.emission import Emission, Out
+from pipeline.records import DEADLETTERS, encode
+from pipeline.topics import CHANGELOG
+
+log = logging.getLogger("sunshave.worker")
+
+RETRY_S = 0.5
+"""Before writing again what the broker did not take. Less floods one that is coming back; more delays setpoints."""
+TICK_S = 0.1
+"""How often the worker notes that it is alive, and the longest sleep of the loop. Must be well below half a session."""
+STOP_S = 5.0
+"""For the last round when the worker is asked to stop. Less leaves work to be done again; more delays the stop."""
+
+Placed = tuple[str, bytes | None, bytes | None, int | None]
+"""A record to write: topic, key, value, partition (None: as the key says)."""
+
+
+class MembershipLost(Exception):  # noqa: N818 -- news, not a failure of ours
+    """Another worker may own the partitions by now: what was to be written must not be."""
+
+
+class Source(Protocol):
+    """Where emissions come from (pipeline.agents.Shell)."""
+
+    def next_emissions(self) -> list[tuple[int, Emission]]: ...
+    def wake_in_s(self) -> float: ...
+    def acked(self, partition: int, key: bytes, value: bytes | None, offset: int) -> None: ...
+    def save(self) -> None: ...
+    def forget(self) -> None: ...
+    def rebalancing(self) -> bool: ...
+
+
+class Membership:
+    """Whether this worker may still act. It doubts when it was not scheduled for longer than half its session."""
+
+    def __init__(self, session_timeout_s: float, heartbeat: Callable[[], Awaitable[bool]]) -> None:
+        self._limit_s = session_timeout_s / 2
+        self._heartbeat = heartbeat
+        self._seen_s = time.monotonic()
+        self.doubtful = False
+
+    def tick(self) -> None:
+        """Note that we run. A process that was frozen finds a gap at its first step, whichever that is."""
+        now_s = time.monotonic()
+        if now_s - self._seen_s > self._limit_s:
+            log.warning(
+                "not scheduled for %.1f s: nothing is emitted until the group confirms us", now_s - self._seen_s
+            )
+            self.doubtful = True
+        self._seen_s = now_s
+
+    async def confirm(self, rebalancing: Callable[[], bool]) -> None:
+        """Return when we may act. MembershipLost where the group goes on without us."""
+        self.tick()
+        while self.doubtful:
+            if rebalancing():
+                self.doubtful = False
+                raise MembershipLost
+            if await self._heartbeat():
+                self.doubtful = False
+                log.info("the group confirms this worker")
+            else:
+                await asyncio.sleep(RETRY_S)
+
+    @property
+    def silent_s(self) -> float:
+        """How long nothing has run."""
+        return time.monotonic() - self._seen_s
+
+
+class Emitter:
+    """Writes what the engines say; the only one that writes."""
+
+    def __init__(self, producer: AIOKafkaProducer, source: Source, membership: Membership) -> None:
+        self._producer = producer
+        self._source = source
+        self._membership = membership
+        self._kicked = asyncio.Event()
+        self._waiting: list[asyncio.Future[bool]] = []
+        self.stopping = False
+        self.lost = False
+        """Whether something was dropped since the partitions were last assigned: then nothing may be committed."""
+        self.rounds = 0
+
+    def begin(self) -> None:
+        """The partitions were assigned, and states are what the changelog says."""
+        self.lost = False
+        self.kick()
+
+    def kick(self) -> None:
+        """Something came in: do not wait for the next timer."""
+        self._kicked.set()
+
+    async def flush(self) -> bool:
+        """Write everything that was folded so far. False when it may not, or cannot in time, be written."""
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append(done)
+        self.kick()
+        try:
+            return await asyncio.wait_for(done, STOP_S if self.stopping else None)
+        except TimeoutError:
+            log.warning("the broker did not take the last records in %g s: they will be read again", STOP_S)
+            return False
+
+    async def run(self) -> None:
+        """Round after round, until cancelled."""
+        while True:
+            await self._sleep()
+            waiting, self._waiting = self._waiting, []
+            try:
+                if waiting:
+                    self._source.save()
+                await self._round()
+            except MembershipLost:
+                log.warning("the group went on without this worker: what it had decided is dropped")
+                self.lost = True
+                self._source.forget()
+            for future in waiting:
+                if not future.done():
+                    future.set_result(not self.lost)
+            self.rounds += 1
+
+    async def _sleep(self) -> None:
+        """Until something came in or a timer is due, in steps short enough to see that time stood still."""
+        end_s = time.monotonic() + self._source.wake_in_s()
+        while not self._kicked.is_set():
+            self._membership.tick()
+            left_s = end_s - time.monotonic()
+            if left_s <= 0:
+                break
+            try:
+                await asyncio.wait_for(self._kicked.wait(), min(left_s, TICK_S))
+            except TimeoutError:
+                continue
+        self._kicked.clear()
+
+    async def _round(self) -> None:
+        first: list[Placed] = []
+        kept: list[Placed] = []
+        last: list[Placed] = []
+        for partition, emission in self._source.next_emissions():
+            self._note(emission)
+            first += [(DEADLETTERS, None, encode(letter), None) for letter in emission.letters]
+            first += _by_key(emission.first)
+            kept += [(CHANGELOG, key, value, partition) for key, value in emission.kept]
+            last += _by_key(emission.last)
+        for stage in (first, kept, last):
+            await self._write(stage)
+
+    def _note(self, emission: Emission) -> None:
+        for failure in emission.failures:
+            log.error("a mistake of ours: %s", failure)
+        for letter in emission.letters:
+            metrics.DEADLETTERS.labels(reason=letter.reason.partition(":")[0]).inc()
+        metrics.DECISIONS.inc(emission.decisions)
+
+    async def _write(self, records: list[Placed]) -> None:
+        """Return when the broker has them all, however long that takes."""
+        while records:
+            await self._membership.confirm(self._source.rebalancing)
+            failed = await self._try(records)
+            if failed:
+                metrics.RETRIES.inc(len(failed))
+                log.warning("%d record(s) not written yet, the broker does not take them", len(failed))
+                await asyncio.sleep(RETRY_S)
+            records = failed
+
+    async def _try(self, records: list[Placed]) -> list[Placed]:
+        """Write once. Gives what failed and may succeed later; what is too large never will: it is said and dropped."""
+        sent: list[tuple[Placed, asyncio.Future[Any]]] = []
+        failed: list[Placed] = []
+        for place, record in enumerate(records):
+            topic, key, value, partition = record
+            try:
+                sent.append((record, await self._producer.send(topic, value, key=key, partition=partition)))
+            except MessageSizeTooLargeError:
+                _too_large(record)
+            except KafkaError:
+                failed = records[place:]
+                break
+        answers = await asyncio.gather(*(future for _, future in sent), return_exceptions=True)
+        lost: list[Placed] = []
+        for (record, _), answer in zip(sent, answers, strict=True):
+            if isinstance(answer, MessageSizeTooLargeError | RecordListTooLargeError):
+                _too_large(record)
+            elif isinstance(answer, KafkaError):
+                lost.append(record)
+            elif isinstance(answer, BaseException):
+                raise answer
+            elif record[0] == CHANGELOG:
+                assert record[1] is not None
+                self._source.acked(answer.partition, record[1], record[2], answer.offset)
+        return lost + failed
+
+
+def _by_key(outs: Iterable[Out]) -> list[Placed]:
+    return [(topic, key, value, None) for topic, key, value in outs]
+
+
+def _too_large(record: Placed) -> None:
+    metrics.TOO_LARGE.inc()
+    topic, key, value, _ = record
+    log.error("a record of %d bytes for %s (key %r) is larger than the broker takes", len(value or b""), topic, key)
