@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,8 +20,17 @@ from tests.parts import free_port, tansu
 from tests.parts.brokers import Broker
 from tests.parts.waiting import wait_for_port, wait_until
 
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
 PARTITIONS = 4
 IN_TIME_S = 30.0
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    """kafka-python leaves the sockets of refused connections to the collector: here, where that is expected."""
+    yield
+    gc.collect()
 
 
 def readings(number: int, location: str = "brugge-12") -> list[MeterReading]:
@@ -84,26 +93,24 @@ def test_readings_of_an_outage_come_out_when_kafka_is_back(monkeypatch: pytest.M
     """Kafka starts after us: the newest readings have waited, the oldest fell out of the buffer, and were counted."""
     monkeypatch.setattr(publisher, "PAUSE_S", 0.1)
     port, dropped_before = free_port(), _dropped()
-    with KafkaPublisher(f"127.0.0.1:{port}", buffer=50) as kafka:
+    bootstrap = f"127.0.0.1:{port}"
+    # the broker is killed last: a producer whose broker dies first is the next test
+    with ExitStack() as broker, KafkaPublisher(bootstrap, buffer=50) as kafka:
         for record in readings(80):
             kafka.publish(record)
         time.sleep(0.3)
         assert not kafka.ready
         process = tansu.start(port)
-        try:
-            wait_for_port(port, process, IN_TIME_S)
-            create_topic(f"127.0.0.1:{port}")
-            wait_until(lambda: kafka.ready, IN_TIME_S, "Kafka was not reached")
-            found = published(f"127.0.0.1:{port}", "brugge-12", 50)
-        finally:
-            process.kill()
-            process.wait()
+        broker.callback(process.wait)
+        broker.callback(process.kill)
+        wait_for_port(port, process, IN_TIME_S)
+        create_topic(bootstrap)
+        found = published(bootstrap, "brugge-12", 50)
 
     assert readings(80)[30:] == [record for _, record in found][:50]
     assert 30 == _dropped() - dropped_before
 
 
-@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 @pytest.mark.embedded
 def test_kafka_that_dies_loses_no_reading_that_fits_the_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Readings go on being taken while it is away; back again, all of them are there."""
@@ -132,7 +139,6 @@ def test_kafka_that_dies_loses_no_reading_that_fits_the_buffer(monkeypatch: pyte
         process.kill()
         process.wait()
 
-    gc.collect()  # kafka-python leaves the sockets of refused connections to the collector: here, where it is expected
     assert {record.at for record in second} <= found
 
 
