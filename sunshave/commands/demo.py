@@ -44,7 +44,8 @@ def demo(speed: float, real_time: bool, folder: Path, kafka: str | None) -> None
     set.
     """
     logging.basicConfig(level=logging.ERROR)
-    logging.getLogger("connectors").setLevel(logging.CRITICAL)
+    for noisy in ("connectors", "kafka"):  # a broker that ends before its reader is no news here
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
     signal.signal(signal.SIGTERM, _as_ctrl_c)
     options = Options(folder, 1.0 if real_time else speed, kafka, influx=bool(os.environ.get("SUNSHAVE_INFLUX_URL")))
     console = Console()

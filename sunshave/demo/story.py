@@ -54,20 +54,20 @@ class Event:
     from_s: float
     until_s: float
     current_a: tuple[float, float, float]
-    text: str
+    name: str
 
 
 HOUSE = (
-    Event(0, LENGTH_S * 10, (2.1, 1.4, 1.8), "the house: fridge, light, standby"),
-    Event(470, 900, (0.0, 10.4, 0.0), "the oven is switched on (L2)"),
-    Event(560, 700, (5.2, 5.2, 5.2), "the heat pump starts (all phases)"),
+    Event(0, LENGTH_S * 10, (2.1, 1.4, 1.8), "the fridge, light, and standby"),
+    Event(470, 900, (0.0, 10.4, 0.0), "the oven (L2)"),
+    Event(560, 700, (5.2, 5.2, 5.2), "the heat pump (all phases)"),
     Event(620, 680, (8.7, 0.0, 0.0), "the kettle (L1)"),
-    Event(950, LENGTH_S * 10, (0.0, 0.0, 9.1), "the washing machine heats (L3)"),
+    Event(950, LENGTH_S * 10, (0.0, 0.0, 9.1), "the washing machine (L3)"),
 )
 
 TOLD = sorted(
-    [(e.from_s, e.text) for e in HOUSE[1:]]
-    + [(e.until_s, f"off again: {e.text.split(' (')[0]}") for e in HOUSE[1:] if e.until_s <= LENGTH_S]
+    [(e.from_s, f"on: {e.name}") for e in HOUSE[1:]]
+    + [(e.until_s, f"off: {e.name}") for e in HOUSE[1:] if e.until_s <= LENGTH_S]
     + [(c.arrives_s, f"a car plugs in at {c.charger_id}") for c in CARS]
     + [(c.leaves_s, f"the car at {c.charger_id} leaves") for c in CARS if c.leaves_s <= LENGTH_S]
 )
