@@ -1,0 +1,189 @@
+"""A broker with the stream's topics, worker processes on it, and what goes in and comes out."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+
+from pipeline.moments import rfc3339
+from pipeline.records import CHARGERS, DEADLETTERS, DECISIONS, METERS, SETPOINTS
+from pipeline.topics import create_topics
+from tests.parts.brokers import Broker
+from tests.parts.waiting import wait_until
+
+PARTITIONS = 4
+STOP_S = 20.0
+"""For a worker to end after SIGTERM; then it is killed, and the test fails."""
+READINGS_S = 0.5
+"""Between two readings of a house."""
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def house(name: str, limit_a: float = 40) -> dict[str, Any]:
+    """Two chargers of 40 A, one-phase, on one fuse."""
+    connector = {"id": 1, "phases": 1, "rotation": "R", "max_a": 40}
+    return {
+        "location": name,
+        "grid": {"type": "TN", "phases": 1, "voltage_v": 230},
+        "groups": [{"id": "main", "limit_a": limit_a, "meter": "p1"}],
+        "meters": [{"id": "p1"}],
+        "chargers": [{"id": f"{name}-{c}", "group": "main", "fallback_a": 6, "connectors": [connector]} for c in "AB"],
+    }
+
+
+class Stream:
+    """Writes records, and reads what is on a topic."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.broker = broker
+        self._producer = KafkaProducer(bootstrap_servers=broker.bootstrap, linger_ms=0, enable_idempotence=False)
+
+    def close(self) -> None:
+        self._producer.close(timeout=1)
+
+    def put(self, topic: str, key: str | None, value: object) -> tuple[str, int, int]:
+        """Write one record; gives its topic, partition and offset."""
+        raw = value if isinstance(value, bytes) or value is None else json.dumps(value).encode()
+        sent = self._producer.send(topic, key=None if key is None else key.encode(), value=raw).get(timeout=30)
+        return sent.topic, sent.partition, sent.offset
+
+    def read(self, topic: str, of: str | None = None) -> list[dict[str, Any]]:
+        """All records of a topic, in the order of each partition; only those of a location if one is named."""
+        consumer = KafkaConsumer(bootstrap_servers=self.broker.bootstrap, group_id=None, auto_offset_reset="earliest")
+        try:
+            partitions = [TopicPartition(topic, p) for p in range(PARTITIONS)]
+            consumer.assign(partitions)
+            ends = consumer.end_offsets(partitions)
+            consumer.seek_to_beginning(*partitions)
+            found: list[Any] = []
+            deadline = time.monotonic() + 10
+            while time.monotonic() < deadline and any(consumer.position(p) < ends[p] for p in partitions):
+                for records in consumer.poll(timeout_ms=200).values():
+                    found += [json.loads(r.value) for r in records if r.value is not None]
+        finally:
+            consumer.close()
+        return [value for value in found if of is None or value.get("location") == of]
+
+    def decisions(self, of: str) -> list[dict[str, Any]]:
+        return self.read(DECISIONS, of)
+
+    def setpoints(self, of: str) -> list[dict[str, Any]]:
+        return self.read(SETPOINTS, of)
+
+    def dead_letters(self) -> dict[tuple[str, int, int], list[dict[str, Any]]]:
+        found: dict[tuple[str, int, int], list[dict[str, Any]]] = {}
+        for letter in self.read(DEADLETTERS):
+            found.setdefault((letter["topic"], letter["partition"], letter["offset"]), []).append(letter)
+        return found
+
+    def wait(self, look: Callable[[], Any], timeout_s: float = 40.0, what: str = "it did not come") -> Any:
+        return wait_until(look, timeout_s, what)
+
+
+@dataclass
+class House:
+    """Readings of a house, all of one moment, again and again until the block ends. The cars draw nothing."""
+
+    stream: Stream
+    name: str
+    house_a: float = 0.0
+    charging: dict[str, bool] = field(default_factory=lambda: {"A": True, "B": True})
+
+    def read_once(self) -> None:
+        at = rfc3339(now_ms())
+        for charger, charging in self.charging.items():
+            status = "Charging" if charging else "Available"
+            reading = {"charger": f"{self.name}-{charger}", "connector": 1, "online": True, "status": status}
+            more = {"location": self.name, "at": at, "transaction": "1" if charging else None, "current_a": [0.0]}
+            self.stream.put(CHARGERS, self.name, reading | more)
+        meter = {"location": self.name, "meter": "p1", "at": at, "current_a": [self.house_a]}
+        self.stream.put(METERS, self.name, meter)
+
+    @contextmanager
+    def living(self) -> Iterator[None]:
+        stop = threading.Event()
+
+        def live() -> None:
+            while not stop.wait(READINGS_S):
+                self.read_once()
+
+        thread = threading.Thread(target=live, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+
+class Worker:
+    """A `sunshave worker` process. What it logs goes to a file, for a failing test to show."""
+
+    def __init__(self, broker: Broker, log: Path, *more: str) -> None:
+        command = [sys.executable, "-c", "from sunshave.cli import main; main()", "worker", "--kafka", broker.bootstrap]
+        options = ["--broker-profile", broker.profile, "--session-timeout", str(broker.session_timeout_s), *more]
+        self.log = log
+        with log.open("ab") as out:
+            environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+            self.process = subprocess.Popen([*command, *options], stdout=out, stderr=out, env=environment)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def freeze(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+    def stop(self) -> int:
+        """End it as an orchestrator does; gives its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+
+@contextmanager
+def workers_on(broker: Broker, folder: Path) -> Iterator[Callable[..., Worker]]:
+    """Starts workers; kills those that a test leaves behind."""
+    started: list[Worker] = []
+
+    def start(*more: str) -> Worker:
+        started.append(Worker(broker, folder / f"worker-{len(started)}.log", *more))
+        return started[-1]
+
+    try:
+        yield start
+    finally:
+        for worker in started:
+            if worker.process.poll() is None:
+                worker.thaw()
+                worker.kill()
+
+
+def prepared(broker: Broker) -> Stream:
+    """The topics are made, and somebody can write."""
+    create_topics(broker.bootstrap, PARTITIONS, 1)
+    return Stream(broker)
