@@ -25,6 +25,7 @@ def max_min(plugs: list[Plug], rows: list[Row]) -> dict[str, float]:
 
     Everybody has at least his minimum; the program knows nothing of levels, events or filling.
     """
+    rows = [row for row in rows if any(row.per_a.get(p.key) for p in plugs)]
     weights = np.array([p.weight for p in plugs])
     coefficients = np.array([[row.per_a.get(p.key, 0.0) for p in plugs] for row in rows])
     rooms = np.array([row.room for row in rows])
