@@ -50,8 +50,10 @@ class Shell:
         self._table = table
         self._clock = clock
         self._engines: dict[int, Engine] = {}
-        self._active = False
+        self.active = False
         """Whether the engines are ours to speak for: not between a revocation and the next assignment."""
+        self.epoch = 0
+        """Counts revocations and assignments: what was decided in one epoch is not written in another."""
         self._said_s = 0.0
         self.emitter: Emitter
         self.membership: Membership
@@ -63,7 +65,8 @@ class Shell:
         worker = f"{socket.gethostname()}:{os.getpid()}:{generation}"
         now_ms = self._clock()
         unread = {p: [tp.topic for tp in behind if tp.partition == p] for p in partitions}
-        old, self._engines = self._engines, {}
+        dropped = self.emitter.lost or self.emitter.writing  # they said what nobody will hear
+        old, self._engines = {} if dropped else self._engines, {}
         for partition in sorted(partitions):
             engine = old.get(partition)
             if engine is not None and partition not in self._table.foreign:
@@ -72,7 +75,9 @@ class Shell:
                 engine = Engine(partition, worker, self._table.kept[partition], now_ms, unread[partition])
             self._engines[partition] = engine
         self._table.foreign.clear()
-        self._active = True
+        self.active = True
+        self.epoch += 1
+        self.membership.doubtful = False  # recovery went through: the group knows us
         metrics.REBALANCES.inc()
         metrics.LOCATIONS.set(self.locations)
         log.info("generation %d: %d partition(s), %d location(s)", generation, len(partitions), self.locations)
@@ -80,7 +85,8 @@ class Shell:
 
     def revoked(self) -> None:
         """The partitions may be somebody else's from now on."""
-        self._active = False
+        self.active = False
+        self.epoch += 1
 
     async def receive(self, batch: Batch) -> None:
         """Fold what was polled; wait when more is to be written than fits."""
@@ -99,7 +105,7 @@ class Shell:
 
     def next_emissions(self) -> list[tuple[int, Emission]]:
         """Decide what is due, and give what must be written."""
-        if not self._active:
+        if not self.active:
             return []
         now_ms = self._clock()
         emissions = []
@@ -115,7 +121,7 @@ class Shell:
     def wake_in_s(self) -> float:
         """Until the next decision is due."""
         now_ms = self._clock()
-        if not self._active or self._app.rebalancing:
+        if not self.active or self._app.rebalancing:
             return 1.0
         wake_ms = min((engine.wake_ms(now_ms) for engine in self._engines.values()), default=NEVER_MS)
         return max(0.0, min(wake_ms - now_ms, 60_000) / 1000)
@@ -129,7 +135,7 @@ class Shell:
 
     def forget(self) -> None:
         """What the engines think is no longer true; the changelog is."""
-        self._active = False
+        self.active = False
         self._engines.clear()
 
     def rebalancing(self) -> bool:
@@ -143,7 +149,7 @@ class Shell:
 
     def health(self) -> dict[str, Any]:
         """For /health: ready when the partitions are read and decided; live while the loop turns."""
-        ready = self._active and not self._app.rebalancing and not self.membership.doubtful
+        ready = self.active and not self._app.rebalancing and not self.membership.doubtful
         return {
             "ready": ready,
             "live": self.membership.silent_s < 30,

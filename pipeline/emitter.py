@@ -47,6 +47,10 @@ class Source(Protocol):
     def save(self) -> None: ...
     def forget(self) -> None: ...
     def rebalancing(self) -> bool: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def active(self) -> bool: ...
 
 
 class Membership:
@@ -73,7 +77,6 @@ class Membership:
         self.tick()
         while self.doubtful:
             if rebalancing():
-                self.doubtful = False
                 raise MembershipLost
             if await self._heartbeat():
                 self.doubtful = False
@@ -99,6 +102,8 @@ class Emitter:
         self.stopping = False
         self.lost = False
         """Whether something was dropped since the partitions were last assigned: then nothing may be committed."""
+        self.writing = False
+        """Whether the engines have said what is not on the broker yet."""
         self.rounds = 0
 
     def begin(self) -> None:
@@ -126,17 +131,12 @@ class Emitter:
         while True:
             await self._sleep()
             waiting, self._waiting = self._waiting, []
-            try:
-                if waiting:
-                    self._source.save()
-                await self._round()
-            except MembershipLost:
-                log.warning("the group went on without this worker: what it had decided is dropped")
-                self.lost = True
-                self._source.forget()
+            if waiting:
+                self._source.save()
+            written = await self._round() and not self.lost
             for future in waiting:
                 if not future.done():
-                    future.set_result(not self.lost)
+                    future.set_result(written)
             self.rounds += 1
 
     async def _sleep(self) -> None:
@@ -153,7 +153,25 @@ class Emitter:
                 continue
         self._kicked.clear()
 
-    async def _round(self) -> None:
+    async def _round(self) -> bool:
+        """Write what all engines say. False where it was dropped, because the partitions were taken away meanwhile."""
+        epoch = self._source.epoch
+        stages = self._stages()
+        self.writing = True
+        try:
+            for stage in stages:
+                await self._write(stage, epoch)
+        except MembershipLost:
+            log.warning("the group went on without this worker: what it had decided is dropped")
+            if not self._source.active or self._source.epoch == epoch:  # else the engines are new ones already
+                self.lost = True
+                self._source.forget()
+            return False
+        finally:
+            self.writing = False
+        return True
+
+    def _stages(self) -> tuple[list[Placed], list[Placed], list[Placed]]:
         first: list[Placed] = []
         kept: list[Placed] = []
         last: list[Placed] = []
@@ -163,8 +181,7 @@ class Emitter:
             first += _by_key(emission.first)
             kept += [(CHANGELOG, key, value, partition) for key, value in emission.kept]
             last += _by_key(emission.last)
-        for stage in (first, kept, last):
-            await self._write(stage)
+        return first, kept, last
 
     def _note(self, emission: Emission) -> None:
         for failure in emission.failures:
@@ -173,18 +190,20 @@ class Emitter:
             metrics.DEADLETTERS.labels(reason=letter.reason.partition(":")[0]).inc()
         metrics.DECISIONS.inc(emission.decisions)
 
-    async def _write(self, records: list[Placed]) -> None:
-        """Return when the broker has them all, however long that takes."""
+    async def _write(self, records: list[Placed], epoch: int) -> None:
+        """Return when the broker has them all, however long that takes. MembershipLost where they are not ours now."""
         while records:
-            await self._membership.confirm(self._source.rebalancing)
-            failed = await self._try(records)
+            await self._membership.confirm(lambda: self._source.rebalancing() or self._source.epoch != epoch)
+            if self._source.epoch != epoch:
+                raise MembershipLost
+            failed = await self._try(records, epoch)
             if failed:
                 metrics.RETRIES.inc(len(failed))
                 log.warning("%d record(s) not written yet, the broker does not take them", len(failed))
                 await asyncio.sleep(RETRY_S)
             records = failed
 
-    async def _try(self, records: list[Placed]) -> list[Placed]:
+    async def _try(self, records: list[Placed], epoch: int) -> list[Placed]:
         """Write once. Gives what failed and may succeed later; what is too large never will: it is said and dropped."""
         sent: list[tuple[Placed, asyncio.Future[Any]]] = []
         failed: list[Placed] = []
@@ -206,7 +225,7 @@ class Emitter:
                 lost.append(record)
             elif isinstance(answer, BaseException):
                 raise answer
-            elif record[0] == CHANGELOG:
+            elif record[0] == CHANGELOG and self._source.epoch == epoch:
                 assert record[1] is not None
                 self._source.acked(answer.partition, record[1], record[2], answer.offset)
         return lost + failed
