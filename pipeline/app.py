@@ -32,6 +32,9 @@ RESTART_S = 2.0
 """Before a crashed app is made anew. Less is a busy loop; more is a gap in decisions."""
 STOP_S = 15.0
 """For a clean stop. After it the worker just ends: nothing is lost, the next owner reads on from the last commit."""
+MIN_REQUEST_S = 2.0
+"""A write is tried for half a session, then the group is asked who we are; but for no less than this, or a slow broker
+gets everything twice."""
 BATCH_BYTES = 1_000_000
 """Of one write to a partition. Smaller: more requests per round; larger than 1 MiB is refused by most brokers."""
 
@@ -138,6 +141,7 @@ async def _run_once(app: WorkerApp, settings: Settings, stop: asyncio.Event, cur
     shell = app.shell
     shell.membership = Membership(settings.session_timeout_s, lambda: app.consumer.heartbeat())
     shell.emitter = app.emitter = Emitter(producer, shell, shell.membership)
+    watching = asyncio.create_task(shell.membership.watch(), name="membership")
     emitting = asyncio.create_task(app.emitter.run(), name="emitter")
     current[:] = [app]
     starting = asyncio.create_task(app.start(), name="faust")
@@ -148,7 +152,7 @@ async def _run_once(app: WorkerApp, settings: Settings, stop: asyncio.Event, cur
     finally:
         app.emitter.stopping = True
         await _finish(app, starting, emitting)
-        for task in waits:
+        for task in (*waits, watching):
             task.cancel()
         await asyncio.wait_for(producer.stop(), STOP_S)
 
@@ -174,7 +178,7 @@ def _producer(settings: Settings) -> AIOKafkaProducer:
         acks="all",
         max_batch_size=1 if settings.embedded else BATCH_BYTES,
         max_request_size=MAX_RECORD_BYTES,
-        request_timeout_ms=10_000,
+        request_timeout_ms=round(max(MIN_REQUEST_S, settings.session_timeout_s / 2) * 1000),
     )
 
 

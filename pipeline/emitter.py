@@ -8,6 +8,7 @@ decided then is decided on the newest state. Offsets are committed after a round
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -26,7 +27,7 @@ log = logging.getLogger("sunshave.worker")
 RETRY_S = 0.5
 """Before writing again what the broker did not take. Less floods one that is coming back; more delays setpoints."""
 TICK_S = 0.1
-"""How often the worker notes that it is alive, and the longest sleep of the loop. Must be well below half a session."""
+"""How often the worker notes that it is alive. More hides a freeze; it must be well below half a session."""
 STOP_S = 5.0
 """For the last round when the worker is asked to stop. Less leaves work to be done again; more delays the stop."""
 
@@ -84,6 +85,12 @@ class Membership:
             else:
                 await asyncio.sleep(RETRY_S)
 
+    async def watch(self) -> None:
+        """Tick for ever: what waits for the broker is not frozen."""
+        while True:
+            self.tick()
+            await asyncio.sleep(TICK_S)
+
     @property
     def silent_s(self) -> float:
         """How long nothing has run."""
@@ -140,17 +147,9 @@ class Emitter:
             self.rounds += 1
 
     async def _sleep(self) -> None:
-        """Until something came in or a timer is due, in steps short enough to see that time stood still."""
-        end_s = time.monotonic() + self._source.wake_in_s()
-        while not self._kicked.is_set():
-            self._membership.tick()
-            left_s = end_s - time.monotonic()
-            if left_s <= 0:
-                break
-            try:
-                await asyncio.wait_for(self._kicked.wait(), min(left_s, TICK_S))
-            except TimeoutError:
-                continue
+        """Until something came in or a timer is due."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._kicked.wait(), self._source.wake_in_s())
         self._kicked.clear()
 
     async def _round(self) -> bool:
@@ -198,6 +197,7 @@ class Emitter:
                 raise MembershipLost
             failed = await self._try(records, epoch)
             if failed:
+                self._membership.doubtful = True  # a broker away for longer than a session has forgotten us
                 metrics.RETRIES.inc(len(failed))
                 log.warning("%d record(s) not written yet, the broker does not take them", len(failed))
                 await asyncio.sleep(RETRY_S)

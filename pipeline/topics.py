@@ -48,6 +48,9 @@ the broker rewrites segments all the time."""
 REQUEST_TIMEOUT_MS = 10_000
 """For one answer of the broker. Less fails while a cluster elects a leader; more keeps a user waiting for bad news."""
 
+BOOTSTRAP_TIMEOUT_MS = 5_000
+"""For the first contact. Less calls a slow network no broker; more delays the bad news, and a stop meanwhile."""
+
 _COMPACT = {
     "cleanup.policy": "compact",
     "segment.ms": str(COMPACTION_LAG_MS),
@@ -108,7 +111,7 @@ def admin_client(bootstrap: str) -> Iterator[KafkaAdminClient]:
             bootstrap_servers=bootstrap.split(","),
             client_id=APP,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
-            bootstrap_timeout_ms=REQUEST_TIMEOUT_MS,
+            bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS,
         )
     except (KafkaError, ValueError) as problem:
         raise BrokerAway([f"no broker answers at {bootstrap} ({problem})"]) from None

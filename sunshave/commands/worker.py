@@ -15,6 +15,9 @@ import click
 from sunshave.health import served_health
 from sunshave.options import host_port, http_option, kafka_option, log_level_option, set_up_logging
 
+AGAIN_S = 30.0
+"""Before a library's message is shown again. Less floods the log in an outage; more looks as if it were over."""
+
 
 @click.command()
 @kafka_option
@@ -64,6 +67,8 @@ def worker(
     set_up_logging(log_level)
     logging.getLogger("faust.transport.drivers.aiokafka").setLevel(logging.ERROR)  # "Topic creation disabled!": we know
     logging.getLogger("pipeline").setLevel(logging.WARNING)  # what Faust says of each of its services
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_NotAgain())
     from pipeline.app import Settings, run_worker  # Faust takes a second to load: not for --help
     from pipeline.topics import TopicsUnusable
 
@@ -82,3 +87,20 @@ def worker(
             for sentence in problem.problems:
                 click.echo(f"Error: {sentence}", err=True)
             sys.exit(1)
+
+
+class _NotAgain(logging.Filter):
+    """What a client library says ten times a second while the broker is away, once in `AGAIN_S`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said_s: dict[tuple[str, object], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith(("aiokafka", "faust", "kafka", "mode")):
+            return True
+        key = (record.name, record.msg)
+        if record.created - self._said_s.get(key, 0.0) < AGAIN_S:
+            return False
+        self._said_s[key] = record.created
+        return True
