@@ -96,6 +96,8 @@ class Blame(Struct, array_like=True, gc=False):
     draw_a: tuple[float, ...]
     since_ms: int | None = None
     rise_a: tuple[float, ...] = ()
+    seen: list[tuple[int, tuple[float, ...]]] = field(default_factory=list)
+    """The part as each meter reading since showed it, oldest first: the next report judges what was seen by then."""
 
 
 class MeterState(Struct, array_like=True, gc=False):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.headroom import BLAME_MS
+from pipeline.ramps import BLAME_MS
 from pipeline.reservations import accepted
 from pipeline.state import ConnectorState, LocationState
 from pipeline.tariffs import TARIFFS, window_start_ms

@@ -51,6 +51,7 @@ class World:
         for fuse in self.site.fuses:
             if not fuse.metered:
                 fuse.house_a = [0.0] * len(fuse.limit_a)  # by contract: what is not measured has no load of its own
+            fuse.house_a = [max(a, self._least_a()) for a in fuse.house_a]
         document = self.site.document(**self.control)
         for charger in document["chargers"]:
             charger["fallback_a"] = self.faults.fallback_a
@@ -65,6 +66,10 @@ class World:
     def _socket(self, plug: Plug, skew_s: int) -> Socket:
         clock_s = self.chance.randint(-skew_s, skew_s)
         return Socket(plug.key, plug.phases, plug.min_a, self.faults.fallback_a, clock_s)
+
+    def _least_a(self) -> float:
+        """How much the sun may feed in. Where a car may be on any phase, no meter can tell the sun behind it from it."""
+        return 0.0 if any(p.rotation == "unknown" for p in self.site.sockets) else -10.0
 
     def run(self, seconds: int) -> None:
         """Let it live."""
@@ -110,7 +115,7 @@ class World:
         dark = any(until_s > self.now_s for until_s in self.blackouts.values())
         if not dark and self.chance.random() < self.faults.house_step:
             phase = self.chance.randrange(len(fuse.house_a))
-            fuse.house_a[phase] = round(self.chance.uniform(-10, 0.6 * fuse.limit_a[phase]), 2)
+            fuse.house_a[phase] = round(self.chance.uniform(self._least_a(), 0.6 * fuse.limit_a[phase]), 2)
             self.quiet_until_s = self.now_s + self.reaction_s
             self.trace.append(f"{self.now_s}: house {fuse.id} is {fuse.house_a}")
         if self.now_s > self.quiet_until_s and self.chance.random() < self.faults.blackout:
@@ -182,7 +187,9 @@ class World:
             self.trace.append(f"{self.now_s}: {key} is told {setpoint.limit_a} A ({setpoint.reason}, {setpoint.seq})")
 
     def _look(self) -> None:
-        """Look at every fuse, cap and limit, on every phase."""
+        """Look at every fuse, cap and limit, on every phase; not before the core can have heard of all."""
+        if self.now_s <= self.reaction_s:
+            return
         for name, over, unit in self._exceeded():
             self.overloads.append(f"at {self.now_s} s {name}: {over:.2f} {unit} too much that could have been avoided")
 
@@ -194,7 +201,8 @@ class World:
             past = [seen[fuse.id] for seen in self.house]
             for p in fuse.phases:
                 caps = [c for c in (fuse.limit_a[p] - fuse.margin_a, fuse.shaved_a, fuse.outside_a) if c is not None]
-                rise = max(0.0, past[-1][p]) - min(max(0.0, load[p]) for load in past)
+                counted = [load[p] if fuse.credit else max(0.0, load[p]) for load in past]
+                rise = counted[-1] - min(counted)
                 avoidable = min(flow[p] - min(caps) - rise, movable[p])
                 if avoidable > SLACK_A:
                     yield f"{fuse.id} L{p + 1}", avoidable, "A"

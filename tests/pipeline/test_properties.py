@@ -76,8 +76,7 @@ def test_nothing_a_step_wide_is_left_that_somebody_could_use(site: Site) -> None
 
 def least_raise(plug: Plug, view: ConnectorView) -> float | None:
     """The least that its target could be higher; None at its maximum."""
-    lowest = next(k for k in range(10_000) if k * plug.step_a >= plug.min_a - SLACK) * plug.step_a
-    next_a = lowest if view.target_a == 0 else view.target_a + plug.step_a
+    next_a = plug.lowest_a if view.target_a == 0 else view.target_a + plug.step_a
     return next_a - view.target_a if next_a <= plug.max_a + SLACK else None
 
 

@@ -70,6 +70,11 @@ class Plug:
         return f"{self.charger}/{self.connector}"
 
     @property
+    def lowest_a(self) -> float:
+        """Its minimum, on the step."""
+        return next(k for k in range(10_000) if k * self.step_a >= self.min_a - 1e-6) * self.step_a
+
+    @property
     def wants(self) -> bool:
         return self.status in ("Charging", "SuspendedEVSE", "SuspendedEV")
 
@@ -109,6 +114,11 @@ class Site:
             self.fuses.append(self._fuse(chance, f"g{i}", parent))
         for i in range(self.plugs):
             self.sockets.append(self._plug(chance, i))
+        if any(p.rotation == "unknown" for p in self.sockets):
+            for (
+                fuse
+            ) in self.fuses:  # the sun behind a car of unknown rotation looks like its rotation: no meter can tell
+                fuse.house_a = [max(0.0, a) for a in fuse.house_a]
 
     def _fuse(self, chance: random.Random, name: str, parent: str | None) -> Fuse:
         size_a = chance.choice([16, 20, 25, 32, 40, 63, 100, 200])
