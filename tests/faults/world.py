@@ -68,7 +68,7 @@ class World:
         return Socket(plug.key, plug.phases, plug.min_a, self.faults.fallback_a, clock_s)
 
     def _least_a(self) -> float:
-        """How much the sun may feed in. Where a car may be on any phase, no meter can tell the sun behind it from it."""
+        """How much the sun may feed in. No meter can tell the sun behind a car of unknown rotation from that car."""
         return 0.0 if any(p.rotation == "unknown" for p in self.site.sockets) else -10.0
 
     def run(self, seconds: int) -> None:
