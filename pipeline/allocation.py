@@ -6,8 +6,8 @@ bound stop, the others grow on: the max-min fair point over all phases and the w
 rounded down to his step, and spare steps are handed on, so that nothing a step wide is left that somebody could use.
 
 How: every row knows the λ at which it would be full if nothing else stopped anybody. The smallest of them is the first
-to be full; its asks stop there, which only leaves more on the others. So rows wait in a heap, and one that has changed is
-looked at again only when it comes up.
+to be full; its asks stop there, which only leaves more on the others. So rows wait in a heap, and one that has changed
+is looked at again only when it comes up.
 
 Solar rows are soft below a Smart Solar car's threshold: up to it the car is always offered (only physical rows bind),
 from there on its current counts against the excess like everybody's; the threshold itself is set aside beforehand.

@@ -15,6 +15,7 @@ from pipeline.facts import Fact, MeterAge
 from pipeline.headroom import Difference, difference
 from pipeline.limits import Bound, phase_bounds, power_bounds
 from pipeline.state import LocationState, MeterState
+from pipeline.wander import kept_free_a
 from pipeline.windows import RunningWindow, running_window
 from topology.tree import Node, Tree
 
@@ -32,6 +33,8 @@ class GroupNow:
     power_limits: list[Bound]
     window: RunningWindow | None
     meter_age: MeterAge | None
+    wanders_a: list[float]
+    """What a raise leaves free on each phase, because the load comes back (`pipeline.wander`)."""
 
     @property
     def headroom_a(self) -> list[float]:
@@ -52,18 +55,24 @@ class Constraints:
     groups_of: list[str] = field(default_factory=list)
     """For each row the group and phase, for `reservation GROUP Lk`."""
     uses: list[list[tuple[int, float]]] = field(default_factory=list)
+    wander: list[float] = field(default_factory=list)
+    """For each row what a raise leaves free."""
 
-    def rows(self, held: Iterable[tuple[int, float]]) -> Rows:
-        """The rows for one filling, less what the named connectors hold: (index, amperes)."""
-        left = list(self.room)
+    def rows(self, held: Iterable[tuple[int, float]], calm: bool = False) -> Rows:
+        """The rows for one filling, less what the named connectors hold: (index, amperes).
+
+        `calm`: less what the load is likely to reach again, too.
+        """
+        left = [room - free for room, free in zip(self.room, self.wander, strict=True)] if calm else list(self.room)
         for index, amperes in held:
             if amperes:
                 for row, unit in self.uses[index]:
                     left[row] -= unit * amperes
         return Rows(list(self.names), left)
 
-    def add(self, name: str, room: float, place: str) -> int:
+    def add(self, name: str, room: float, place: str, wander: float = 0.0) -> int:
         """A new row; its index."""
+        self.wander.append(wander)
         self.names.append(name)
         self.room.append(room)
         self.groups_of.append(place)
@@ -92,7 +101,7 @@ def groups_now(
     signed = _signed_loads(tree, shown, ages)
     groups = []
     for node in tree.nodes:
-        load_a, others_w = signed[node.index]
+        load_a, others_w, wanders_a = signed[node.index]
         credits_sun = node.group.credit_generation
         groups.append(
             GroupNow(
@@ -103,6 +112,7 @@ def groups_now(
                 power_limits=power_bounds(node, state, now_ms),
                 window=running_window(tree, state, node, now_ms) if node.group.capacity is not None else None,
                 meter_age=ages.get(node.index),
+                wanders_a=wanders_a,
             )
         )
     return groups
@@ -110,24 +120,24 @@ def groups_now(
 
 def _signed_loads(
     tree: Tree, shown: dict[int, Difference], ages: dict[int, MeterAge]
-) -> dict[int, tuple[list[float], float]]:
-    """Signed unmanaged load of every group, leaves first: its meter's, else the sum of the topmost metered ones below.
-
-    A lost meter tells nothing any more: its group counts like one without a meter.
+) -> dict[int, tuple[list[float], float, list[float]]]:
+    """Signed unmanaged load (amperes, watts, and how much it wanders) of every group, leaves first: its meter's, else
+    the sum of the topmost metered ones below. A lost meter tells nothing: its group counts like one without a meter.
     """
-    signed: dict[int, tuple[list[float], float]] = {}
+    signed: dict[int, tuple[list[float], float, list[float]]] = {}
     for index in tree.leaves_first:
         node = tree.nodes[index]
         own = shown.get(index)
         if own is not None and ages.get(index) != "lost":
-            signed[index] = (list(own.unmanaged_a), own.power_w)
+            signed[index] = (list(own.unmanaged_a), own.power_w, list(kept_free_a(own.wander)))
             continue
-        load_a, power_w = [0.0] * tree.phases, 0.0
+        load_a, power_w, wanders_a = [0.0] * tree.phases, 0.0, [0.0] * tree.phases
         for child in node.children:
-            below_a, below_w = signed[child]
+            below_a, below_w, below_wanders_a = signed[child]
             load_a = [a + b for a, b in zip(load_a, below_a, strict=True)]
+            wanders_a = [a + b for a, b in zip(wanders_a, below_wanders_a, strict=True)]
             power_w += below_w
-        signed[index] = (load_a, power_w)
+        signed[index] = (load_a, power_w, wanders_a)
     return signed
 
 
@@ -149,7 +159,7 @@ def _phase_rows(found: Constraints, group: GroupNow, below: list[Fact]) -> None:
     for phase, (bound, room) in enumerate(zip(group.bounds, group.headroom_a, strict=True)):
         external = bound.by.startswith("limit ")
         text = f"limit {name} {bound.by[6:]}" if external else f"{bound.by} {name} L{phase + 1}"
-        row = found.add(text, room, f"{name} L{phase + 1}")
+        row = found.add(text, room, f"{name} L{phase + 1}", group.wanders_a[phase])
         for fact in below:
             if fact.use.on[phase]:
                 found.uses[fact.socket.index].append((row, fact.use.on[phase]))
@@ -161,7 +171,8 @@ def _power_rows(found: Constraints, tree: Tree, group: GroupNow, below: list[Fac
     if group.window is not None:
         rows.append((f"window {name}", group.window.allowed_w))
     for text, watts in rows:
-        row = found.add(text, watts - group.others_w, name)
+        wander_w = sum(group.wanders_a) * tree.location.grid.voltage_v
+        row = found.add(text, watts - group.others_w, name, wander_w)
         for fact in below:
             volts = tree.location.grid.voltage_v
             found.uses[fact.socket.index].append((row, volts * fact.use.power_factor))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from pipeline.alarms import alarms
 from pipeline.allocation import EPS_A
-from pipeline.constraints import GroupNow, constraints, differences, groups_now
+from pipeline.constraints import Constraints, GroupNow, constraints, differences, groups_now
 from pipeline.facts import Fact, MeterAge, gather, meter_ages
 from pipeline.headroom import Difference
 from pipeline.learning import store
@@ -22,6 +22,7 @@ from pipeline.sharing import Share, Shares, share
 from pipeline.solar import Sun, distinct, whole_budget_a
 from pipeline.state import ConnectorState, LocationState, WindowBook
 from pipeline.windows import closed_windows, note_published, view
+from topology.location import Control
 from topology.tree import Tree
 
 DECIMALS = 4
@@ -50,7 +51,7 @@ def decide(tree: Tree, state: LocationState, now_ms: int) -> Outcome:
     groups = groups_now(tree, state, shown, ages, now_ms)
     found = constraints(tree, groups, facts)
     suns = _suns(tree, facts, shown, ages)
-    shares = share(facts, found, suns, state.turn_clocks, control, now_ms)
+    shares = _shares(facts, found, suns, state.turn_clocks, control, now_ms)
     released = release(facts, shares, found, suns, control, now_ms)
     name = f"{tree.location.location}@{now_ms}"
     held_a = [_held_after(f, released[f.socket.index].limit_a) for f in facts]
@@ -71,6 +72,33 @@ def decide(tree: Tree, state: LocationState, now_ms: int) -> Outcome:
     )
     windows = [w for g in groups if g.window is not None for w in closed_windows(tree, state, g.node, now_ms)]
     return Outcome(tree, now_ms, decision, windows, facts, shares, shown)
+
+
+def _shares(
+    facts: list[Fact],
+    found: Constraints,
+    suns: dict[int, Sun],
+    clocks: dict[str, int],
+    control: Control,
+    now_ms: int,
+) -> Shares:
+    """The fair shares, and where the load wanders (`pipeline.wander`) those that will last.
+
+    When somebody has to come down anyway, he comes down far enough for it to last, unless that would cost anybody his
+    minimum.
+    """
+    if not any(found.wander):
+        return share(facts, found, suns, clocks, control, now_ms)
+    calm = share(facts, found, suns, clocks, control, now_ms, calm=True)
+    shares = share(facts, found, suns, clocks, control, now_ms)
+    if calm.placed >= shares.placed and any(_comes_down(f, shares.of[f.socket.index]) for f in facts):
+        shares.of = calm.of
+    shares.calm = calm.of
+    return shares
+
+
+def _comes_down(fact: Fact, target: Share) -> bool:
+    return fact.wants and fact.standing_a is not None and fact.standing_a > target.target_a + EPS_A
 
 
 def _suns(tree: Tree, facts: list[Fact], shown: dict[int, Difference], ages: dict[int, MeterAge]) -> dict[int, Sun]:
@@ -172,6 +200,7 @@ def commit(state: LocationState, outcome: Outcome) -> None:
         assert meter is not None
         kept = state.meters[meter.id]
         kept.unmanaged_a, kept.settled_ms, kept.blames = shown.unmanaged_a, shown.settled_ms, shown.blames
+        kept.wander = shown.wander
         kept.recent = [p for p in kept.recent if p.at_ms > shown.settled_ms]
     for window in outcome.windows:
         note_published(state.books.setdefault(window.group, WindowBook()), window)

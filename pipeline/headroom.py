@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 from pipeline.facts import Fact
 from pipeline.ramps import Account, Draw, Vector, book_unexplained, kept_blame, put_down_to_cars
-from pipeline.state import Blame, MeterPoint, MeterState, Reading
+from pipeline.state import Blame, MeterPoint, MeterState, Reading, Wander
+from pipeline.wander import noted
 from topology.phases import Wiring
 from topology.tree import Node, Tree
 
@@ -33,6 +34,7 @@ class Difference:
     """−Σ phases (meter − the draw of the solar cars), the solar cars' own ramps left out."""
     settled_ms: int
     blames: dict[str, Blame] = field(default_factory=dict)
+    wander: Wander | None = None
 
 
 def difference(tree: Tree, node: Node, meter: MeterState, cars: Sequence[Fact], now_ms: int) -> Difference | None:
@@ -47,13 +49,19 @@ def difference(tree: Tree, node: Node, meter: MeterState, cars: Sequence[Fact], 
     base, blames = meter.unmanaged_a, meter.blames
     assert node.meter is not None
     below = list(cars) if node.meter.includes_chargers else []
-    if not points:  # nothing new: the newest reading again, with what the chargers have said since
+    wander = meter.wander
+    new = bool(points)
+    if not new:  # the newest reading again, with what the chargers have said since
         points = [meter.newest]
     result = None
     for i, point in enumerate(points):
         at_ms = now_ms if i == len(points) - 1 else point.at_ms
         result = _settle(tree, node, point, below, base, blames, at_ms)
         base, blames = result.unmanaged_a, result.blames
+        if new:
+            wander = noted(wander, result.unmanaged_a, point.current_a)
+    assert result is not None
+    result.wander = wander
     return result
 
 

@@ -30,13 +30,13 @@ def release(
     facts: list[Fact], shares: Shares, found: Constraints, suns: dict[int, Sun], control: Control, now_ms: int
 ) -> dict[int, Released]:
     """Every connector's limit, by index."""
-    rows = found.rows((f.socket.index, f.reservation.held_a) for f in facts)
+    rows = found.rows(((f.socket.index, f.reservation.held_a) for f in facts), calm=True)
     sun_rows = _sun_rows(rows, facts, shares, suns)
     released: dict[int, Released] = {}
     asks: list[Ask] = []
     for fact in sorted(facts, key=lambda f: shares.order.get(f.socket.index, len(facts) + f.socket.index)):
         index = fact.socket.index
-        target = shares.of[index]
+        target = _lasting(fact, shares)
         sun = suns.get(index)
         uses = found.uses[index]
         soft = [(sun_rows[id(sun)], fact.use.total)] if sun is not None and id(sun) in sun_rows else []
@@ -48,11 +48,21 @@ def release(
             asks.append(ask)
     fill(rows, asks)
     for ask in asks:
-        fact, target = facts[ask.index], shares.of[ask.index]
+        fact, target = facts[ask.index], _lasting(facts[ask.index], shares)
         reached = ask.given_a >= target.target_a - EPS_A
         binding = target.binding if reached else _reserved(ask.binding, found)
         released[ask.index] = _small_change(fact, Released(ask.given_a, binding), target, control, now_ms)
     return released
+
+
+def _lasting(fact: Fact, shares: Shares) -> Share:
+    """The share that a limit may rise to: where the load wanders, no higher than what will last."""
+    target = shares.of[fact.socket.index]
+    calm = shares.calm.get(fact.socket.index)
+    standing_a = fact.standing_a if fact.standing_a is not None else 0.0
+    if calm is None or calm.target_a >= target.target_a or target.target_a <= standing_a:
+        return target
+    return calm if calm.target_a > standing_a else Share(standing_a, calm.binding)
 
 
 def _sun_rows(rows: Rows, facts: list[Fact], shares: Shares, suns: dict[int, Sun]) -> dict[int, int]:

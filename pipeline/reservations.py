@@ -30,7 +30,9 @@ class Reservation:
     """The most that it was ever allowed and may still act on, the measured current left out."""
     over_draw: bool
     stuck: bool
-    """A decrease that did not get through, or a lease that runs out: for the others, load that cannot be moved."""
+    """A decrease that did not get through: for the others, all that it holds is load that cannot be moved."""
+    lapsing: bool
+    """Its lease runs out or has run out: for the others, its fallback is load that cannot be moved."""
 
 
 def accepted(state: ConnectorState) -> Grant | None:
@@ -62,7 +64,8 @@ def reservation(state: ConnectorState, fallback_a: float, control: Control, now_
         held_a=held_a,
         allowed_a=allowed_a,
         over_draw=measured_a > allowed_a + OVER_DRAW_A,
-        stuck=runs_out or _decrease_failed(state, held_a, control, now_ms),
+        stuck=_decrease_failed(state, held_a, control, now_ms),
+        lapsing=runs_out,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pipeline.allocation import Ask, Rows, blocking_row, fill, take
+from pipeline.allocation import EPS_A, Ask, Rows, blocking_row, fill, take
 from pipeline.constraints import Constraints
 from pipeline.facts import Fact
 from pipeline.solar import Member, Sun, Timer, add_rows, distinct, threshold_a, timer
@@ -34,22 +34,29 @@ class Shares:
     order: dict[int, int] = field(default_factory=dict)
     timers: dict[int, Timer] = field(default_factory=dict)
     placed: set[int] = field(default_factory=set)
+    calm: dict[int, Share] = field(default_factory=dict)
+    """The shares of what is left when the load comes back, where it wanders: nobody is raised above his."""
     turns: Turns = field(default_factory=Turns)
 
 
 def share(
-    facts: list[Fact], found: Constraints, suns: dict[int, Sun], clocks: dict[str, int], control: Control, now_ms: int
+    facts: list[Fact],
+    found: Constraints,
+    suns: dict[int, Sun],
+    clocks: dict[str, int],
+    control: Control,
+    now_ms: int,
+    calm: bool = False,
 ) -> Shares:
-    """Every connector's target."""
+    """Every connector's target. `calm`: of what is left when the load comes back to where it was a moment ago."""
     fixed = [f for f in facts if f.fixed]
     asked = {f.socket.index for f in fixed if f.heard and (f.wants or f.meter_age == "lost")}
     own = Shares()
     if asked:  # first, so that the suns are left as the main sharing sees them
         immovable = [f for f in fixed if f.socket.index not in asked]
-        own = _share_once(
-            [f for f in facts if not f.fixed or f.socket.index in asked], immovable, found, suns, control, now_ms, {}
-        )
-    shares = _with_turns([f for f in facts if not f.fixed], fixed, found, suns, clocks, control, now_ms)
+        anybody = [f for f in facts if not f.fixed or f.socket.index in asked]
+        own = _share_once(anybody, immovable, found, suns, control, now_ms, {}, calm)
+    shares = _with_turns([f for f in facts if not f.fixed], fixed, found, suns, clocks, control, now_ms, calm)
     for index in asked:
         shares.of[index] = own.of[index]
         if index in own.timers:
@@ -68,14 +75,15 @@ def _with_turns(
     clocks: dict[str, int],
     control: Control,
     now_ms: int,
+    calm: bool,
 ) -> Shares:
     """Share; when somebody waits long enough, change turns and share again."""
-    shares = _share_once(movable, fixed, found, suns, control, now_ms, {})
+    shares = _share_once(movable, fixed, found, suns, control, now_ms, {}, calm)
     queue = in_order([f for f in movable if f.wants], {})
     waiting = {i for i, s in shares.of.items() if s.binding == "waiting"}
     turns = change_turns(queue, waiting, clocks, control.turn_s, now_ms)
     if turns.moved:
-        shares = _share_once(movable, fixed, found, suns, control, now_ms, turns.moved)
+        shares = _share_once(movable, fixed, found, suns, control, now_ms, turns.moved, calm)
     shares.turns = turns
     return shares
 
@@ -88,8 +96,12 @@ def _share_once(
     control: Control,
     now_ms: int,
     moved: dict[str, int],
+    calm: bool,
 ) -> Shares:
-    rows = found.rows((f.socket.index, f.reservation.held_a) for f in fixed)
+    rows = found.rows(((f.socket.index, f.reservation.held_a) for f in fixed), calm)
+    for fact in movable:
+        if fact.reservation.lapsing:
+            take(rows, found.uses[fact.socket.index], fact.socket.fallback_a)
     empty = list(rows.left)
     shares = Shares()
     queue = in_order([f for f in movable if f.wants], moved)
@@ -168,8 +180,11 @@ def _place(
         if not clock.running:
             shares.of[index] = Share(0.0, clock.binding)
             return None
-    low_a = most_a if lost else fact.min_a
-    if blocking_row(rows, uses, low_a) is not None:
+    low_a = most_a if lost else _least_a(fact, most_a)
+    kept_a = fact.socket.fallback_a if fact.reservation.lapsing else 0.0
+    take(rows, uses, -kept_a)
+    if blocking_row(rows, uses, low_a) is not None or not (_runs(fact) or _lasts(rows, found, uses, low_a)):
+        take(rows, uses, kept_a)
         alone = blocking_row(Rows(rows.names, empty), uses, low_a)
         shares.of[index] = Share(0.0, "waiting" if alone is None else rows.names[alone])
         return None
@@ -181,6 +196,22 @@ def _place(
     if sun is not None and not lost:
         _join(sun, fact, ask)
     return ask
+
+
+def _least_a(fact: Fact, most_a: float) -> float:
+    """What a started car has at least: its minimum; where its lease runs out, the fallback that it may draw anyway."""
+    if fact.reservation.lapsing:
+        return min(max(fact.min_a, fact.socket.safe_a), max(fact.min_a, fact.wanted_a), most_a)
+    return fact.min_a
+
+
+def _runs(fact: Fact) -> bool:
+    return fact.standing_a is not None and fact.standing_a >= fact.min_a
+
+
+def _lasts(rows: Rows, found: Constraints, uses: list[tuple[int, float]], low_a: float) -> bool:
+    """Whether a car that is started now would still fit when the load comes back (`pipeline.wander`)."""
+    return all(rows.left[row] - found.wander[row] >= unit * low_a - EPS_A for row, unit in uses)
 
 
 def _join(sun: Sun, fact: Fact, ask: Ask) -> None:

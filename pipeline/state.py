@@ -100,6 +100,16 @@ class Blame(Struct, array_like=True, gc=False):
     """The part as each meter reading since showed it, oldest first: the next report judges what was seen by then."""
 
 
+class Wander(Struct, array_like=True, gc=False):
+    """How the unmanaged load of a meter moves from reading to reading (`pipeline.wander`), per phase."""
+
+    readings: int
+    load_a: tuple[float, ...]
+    meter_a: tuple[float, ...]
+    level_a: tuple[float, ...]
+    spread_a: tuple[float, ...]
+
+
 class MeterState(Struct, array_like=True, gc=False):
     """One meter: its newest reading, those not yet settled, its billed energy, its official month peak."""
 
@@ -120,6 +130,7 @@ class MeterState(Struct, array_like=True, gc=False):
     """What was settled as not the chargers' at the last written decision, signed, per phase."""
     settled_ms: int = -1
     blames: dict[str, Blame] = field(default_factory=dict)
+    wander: Wander | None = None
 
 
 class WindowBook(Struct, array_like=True, gc=False):
