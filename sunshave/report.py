@@ -51,7 +51,9 @@ def _charts(history: History) -> list[str]:
         ("What each car may draw", "The limit that is released (line) and what the car draws (dots).", _cars(history)),
         ("What stops each car", "The binding constraint of every connector over time.", _bindings(history)),
     ]
-    return [f"<h2>{escape(name)}</h2><p>{escape(why)}</p>{_html(figure)}" for name, why, figure in charts if figure.data]
+    return [
+        f"<h2>{escape(name)}</h2><p>{escape(why)}</p>{_html(figure)}" for name, why, figure in charts if figure.data
+    ]
 
 
 def _html(figure: go.Figure) -> str:

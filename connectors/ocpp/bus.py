@@ -130,7 +130,7 @@ class Inbox(threading.Thread):
 
     def _restore(self, consumer: Any) -> None:
         """Read to the end that the topics have now, keeping the newest per key. Then one more look: the embedded
-        broker names an end inside its last batch (facts/streaming.md §2)."""
+        broker names an end inside its last batch."""
         ends = consumer.end_offsets(consumer.assignment())
         newest: dict[tuple[str, bytes | None], Any] = {}
         more = True

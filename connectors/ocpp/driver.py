@@ -1,4 +1,4 @@
-"""What is said to a charger, and in which order: one call at a time, what matters first (facts/ocpp.md 1.3, 4.2).
+"""What is said to a charger, and in which order: one call at a time, what matters first.
 
 1. After a (re)start: which unit and how many periods it takes, then the safe default of each connector. Every answer is
    optional; a charger that gives none gets its setpoints all the same.

@@ -1,4 +1,4 @@
-"""MeterValues as chargers really send them, read before and without any schema (facts/ocpp.md 1.7, 46 to 58).
+"""MeterValues as chargers really send them, read before and without any schema.
 
 A strict reader would lose readings over a misspelt unit; a reading lost is a car that counts at its reservation. So:
 anything may be missing, empty, or of a kind never heard of, and what is left is read. Values that cannot be told apart

