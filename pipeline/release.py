@@ -66,13 +66,13 @@ def _lasting(fact: Fact, shares: Shares) -> Share:
 
 
 def _sun_rows(rows: Rows, facts: list[Fact], shares: Shares, suns: dict[int, Sun]) -> dict[int, int]:
-    """One row per sun: its budget, less what its cars hold. Who does not want counts as consumption instead."""
+    """One row per sun: its budget, less what its cars hold. What the others take is off the budget already."""
     found: dict[int, int] = {}
     for sun in distinct(suns):
         budget_a = whole_budget_a(sun)
         if budget_a is None:
             continue
-        members = [f for f in facts if suns.get(f.socket.index) is sun and f.wants and f.online]
+        members = [f for f in facts if suns.get(f.socket.index) is sun and f.wants and not f.fixed]
         held = sum(f.use.total * max(f.reservation.held_a, _set_aside_a(f, shares)) for f in members)
         found[id(sun)] = rows.add(sun.row_name, budget_a - held)
     return found

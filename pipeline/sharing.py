@@ -106,15 +106,17 @@ def _share_once(
     shares = Shares()
     queue = in_order([f for f in movable if f.wants], moved)
     shares.order = {f.socket.index: i for i, f in enumerate(queue)}
+    idle = [f for f in movable if not f.wants]
     for sun in distinct(suns):
         sun.members, sun.promised_a = [], 0.0
+        sun.taken_a = sum(_taken_a(f) for f in (*idle, *fixed) if _sun_of(f, suns) is sun)
         sun.thresholds_a = sum(_threshold_a(f) * f.use.total for f in queue if _sun_of(f, suns) is sun and _smart(f))
     asks: list[Ask] = []
     for fact in queue:
         ask = _place(fact, rows, empty, found, suns, shares, now_ms)
         if ask is not None:
             asks.append(ask)
-    asks += _idle_offers([f for f in movable if not f.wants], rows, found, shares, control)
+    asks += _idle_offers(idle, rows, found, shares, control)
     soft: dict[int, list[tuple[int, float]]] = {}
     for sun in distinct(suns):
         soft.update(add_rows(sun, rows))
@@ -133,6 +135,15 @@ def _smart(fact: Fact) -> bool:
 def _sun_of(fact: Fact, suns: dict[int, Sun]) -> Sun | None:
     """The sun that a connector lives on; None for a fast one."""
     return suns.get(fact.socket.index)
+
+
+def _taken_a(fact: Fact) -> float:
+    """What a car that has no part in the filling takes of the sun: its reservation where it may go up to it, else what
+    it draws. One that is not heard is not in the excess either."""
+    if not fact.heard or fact.silent:
+        return 0.0
+    draw_a = fact.state.reading.draw_a if fact.state.reading is not None else 0.0
+    return fact.use.total * (fact.reservation.held_a if fact.wants and fact.online else draw_a)
 
 
 def _threshold_a(fact: Fact) -> float:

@@ -26,9 +26,16 @@ class Sun:
     """None when the meter was never heard of or is lost: then there is no excess to be seen."""
     thresholds_a: float = 0.0
     """Σ phases·threshold of the Smart Solar cars that want: theirs comes first."""
+    taken_a: float = 0.0
+    """Σ phases·amperes of the solar cars that cannot be moved or do not want: their draw is in the excess, too."""
     promised_a: float = 0.0
     """Σ phases·minimum of the Solar Only cars placed or about to start, in queue order."""
     members: list[Member] = field(default_factory=list)
+
+    @property
+    def free_a(self) -> float | None:
+        """The excess that is there for those that can be moved."""
+        return None if self.excess_a is None else self.excess_a - self.taken_a
 
     @property
     def row_name(self) -> str:
@@ -70,8 +77,8 @@ def timer(sun: Sun, socket: Socket, state: ConnectorState, needs_a: float, now_m
     Call in queue order: what earlier cars take or are about to take (`Sun.promised_a`) is not promised twice.
     """
     name = sun.row_name
-    covered = sun.excess_a is not None and (
-        sun.excess_a + socket.solar.backup_a - sun.thresholds_a - sun.promised_a >= needs_a - EPS_A
+    covered = sun.free_a is not None and (
+        sun.free_a + socket.solar.backup_a - sun.thresholds_a - sun.promised_a >= needs_a - EPS_A
     )
     if covered:
         since_ms = now_ms if state.covered_since_ms is None else state.covered_since_ms
@@ -84,7 +91,7 @@ def timer(sun: Sun, socket: Socket, state: ConnectorState, needs_a: float, now_m
 
 def budget_a(sun: Sun, members: Sequence[Member], backup_a: float, to_start: bool) -> float:
     """What the members of one row may draw together, as a sum over the phases."""
-    excess_a = sun.excess_a if sun.excess_a is not None else 0.0
+    excess_a = sun.free_a if sun.free_a is not None else 0.0
     floor_a = sum(m.low_a * m.total_per_a for m in members if m.smart)
     budget = excess_a + backup_a
     if to_start:
