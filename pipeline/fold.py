@@ -30,8 +30,9 @@ from topology.tree import Socket, Tree
 FUTURE_MS = 10_000
 """A record further ahead than this is a dead letter. Less: a clock that runs fast loses its readings; more: a wrong
 clock holds a reading "newest" for longer than anybody can wait."""
-KEPT_LIMITS = 32
-"""Limits kept per group and source (a day's plan in quarters would be 96: send what is to come, not all at once)."""
+KEPT_LIMITS = 192
+"""Limits kept per group and source: two days of quarters. Fewer: the end of a day's plan that is sent at once is never
+obeyed; more: a source that sends without end fills the state."""
 
 
 def fold(tree: Tree, state: LocationState, record: Folded, received_ms: int) -> str | None:
