@@ -47,31 +47,34 @@ def _wrong_length(name: str, values: list[float] | None, phases: int) -> str | N
 
 
 def _fold_meter(tree: Tree, state: LocationState, record: MeterReading, received_ms: int) -> str | None:
-    if all(m.id != record.meter for m in tree.location.meters):
-        return f"unknown: meter {record.meter}"
-    phases = tree.phases
-    wrong = (
-        _wrong_length("current_a", record.current_a, phases)
-        or _wrong_length("power_w", record.power_w, phases)
-        or _wrong_length("voltage_v", record.voltage_v, phases)
-    )
-    if wrong:
+    name = record.meter
+    if name not in tree.meter_ids:
+        return f"unknown: meter {name}"
+    wrong = _wrong_arrays(record, tree.phases)
+    if wrong is not None:
         return wrong
     at_ms = to_ms(record.at)
     if at_ms > received_ms + FUTURE_MS:
         return f"future: {(at_ms - received_ms) / 1000:.1f} s ahead"
-    meter = state.meters.get(record.meter)
+    meter = state.meters.get(name)
     if meter is None:
-        meter = state.meters[record.meter] = MeterState()
+        meter = state.meters[name] = MeterState()
     point = _point(tree, record, at_ms)
     if meter.newest is None or at_ms > meter.newest.at_ms:
         meter.newest = point
         meter.recent.append(point)
         if len(meter.recent) > RECENT_READINGS:
             del meter.recent[0]
-    node = tree.meter_node.get(record.meter)
+    node = tree.meter_node.get(name)
     if node is not None and tree.nodes[node].group.capacity is not None:
         note_energy(meter, tree.nodes[node].group.capacity, record, point)
+    return None
+
+
+def _wrong_arrays(record: MeterReading, phases: int) -> str | None:
+    for name, values in (("current_a", record.current_a), ("power_w", record.power_w), ("voltage_v", record.voltage_v)):
+        if values is not None and len(values) != phases:
+            return _wrong_length(name, values, phases)
     return None
 
 

@@ -69,6 +69,7 @@ class Tree:
     node_of: dict[str, int]
     socket_of: dict[tuple[str, int], int]
     meter_node: dict[str, int]
+    meter_ids: frozenset[str]
 
     @property
     def phases(self) -> int:
@@ -142,6 +143,7 @@ def build_tree(location: Location) -> Tree:
         leaves_first=tuple(sorted(range(len(nodes)), key=lambda i: (-len(nodes[i].path), i))),
         node_of=node_of,
         socket_of={s.key: s.index for s in sockets},
+        meter_ids=frozenset(meters),
         meter_node={n.meter.id: n.index for n in nodes if n.meter is not None},
     )
 
