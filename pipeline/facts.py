@@ -65,9 +65,14 @@ class Fact:
 
 
 def meter_age(node: Node, meter: MeterState | None, now_ms: int) -> MeterAge:
-    """Fresh, older than `stale_s`, or older than `lost_s`; never heard of is lost (design §6.5)."""
+    """Fresh, older than `stale_s`, or older than `lost_s`; never heard of is lost (design §6.5).
+
+    So is one that spoke last when the location had another number of phases.
+    """
     assert node.meter is not None
-    if meter is None or meter.newest is None or now_ms - meter.newest.at_ms > node.meter.lost_s * 1000:
+    if meter is None or meter.newest is None or len(meter.newest.current_a) != len(node.limit_a):
+        return "lost"
+    if now_ms - meter.newest.at_ms > node.meter.lost_s * 1000:
         return "lost"
     return "stale" if now_ms - meter.newest.at_ms > node.meter.stale_s * 1000 else "fresh"
 

@@ -43,10 +43,13 @@ def difference(tree: Tree, node: Node, meter: MeterState, cars: Sequence[Fact], 
     None when the meter was never heard of. `cars`: those below it, sorted by key; none of them is taken off a meter
     that does not include the chargers.
     """
-    if meter.newest is None:
+    phases = tree.phases
+    if meter.newest is None or len(meter.newest.current_a) != phases:  # the location had other phases then
         return None
-    points = [p for p in meter.recent if p.at_ms > meter.settled_ms]
+    points = [p for p in meter.recent if p.at_ms > meter.settled_ms and len(p.current_a) == phases]
     base, blames = meter.unmanaged_a, meter.blames
+    if base is not None and len(base) != phases:
+        base, blames = None, {}
     assert node.meter is not None
     below = list(cars) if node.meter.includes_chargers else []
     wander = meter.wander
@@ -121,7 +124,7 @@ def _reading_at(car: Fact, at_ms: int) -> Reading | None:
 def _draw(tree: Tree, point: MeterPoint, car: Fact, left: Vector | None) -> Draw:
     phases = tree.phases
     reading = _reading_at(car, point.at_ms)
-    if reading is None or reading.current_a is None:
+    if reading is None or reading.current_a is None or len(reading.current_a) != len(car.socket.ways[0]):
         return Draw(car, reading, False, (0.0,) * phases, 0.0, 0.0)
     loads = [_site_load(phases, way, reading.current_a) for way in car.socket.ways]
     fitting = loads

@@ -47,6 +47,8 @@ def learn(state: ConnectorState, phases: int, control: Control) -> Learnt:
         state.learnt_at_ms,
         state.learnt_transaction,
     )
+    if max((*learnt.seen_phases, *(learnt.phases or ()), 0)) >= phases:  # learnt when its charger had more of them
+        learnt.fewer_since_ms, learnt.phases, learnt.seen_phases = None, None, ()
     for reading in state.recent:
         if reading.at_ms > learnt.at_ms:
             _learn_one(learnt, state, reading, phases, control)
@@ -63,7 +65,8 @@ def _learn_one(learnt: Learnt, state: ConnectorState, reading: Reading, phases: 
     if reading.status not in WANTING or reading.current_a is None or not reading.online:
         return
     _under_draw(learnt, state, reading, control)
-    _phases(learnt, reading, phases, control)
+    if len(reading.current_a) == phases:
+        _phases(learnt, reading, phases, control)
 
 
 def _under_draw(learnt: Learnt, state: ConnectorState, reading: Reading, control: Control) -> None:
