@@ -31,7 +31,6 @@ def release(
 ) -> dict[int, Released]:
     """Every connector's limit, by index."""
     rows = found.rows(((f.socket.index, f.reservation.held_a) for f in facts), calm=True)
-    over = [left < -EPS_A for left in found.rows((f.socket.index, f.reservation.held_a) for f in facts).left]
     sun_rows = _sun_rows(rows, facts, shares, suns)
     released: dict[int, Released] = {}
     asks: list[Ask] = []
@@ -42,10 +41,7 @@ def release(
         uses = found.uses[index]
         soft = [(sun_rows[id(sun)], fact.use.total)] if sun is not None and id(sun) in sun_rows else []
         if target.target_a <= fact.reservation.held_a + EPS_A:
-            full = next((row for row, _ in uses if over[row]), None)
-            released[index] = _hold(
-                fact, target, None if full is None else _reserved(rows.names[full], found), control, now_ms
-            )
+            released[index] = _hold(fact, target, target.target_a, control, now_ms)
             continue
         ask = _rise(fact, target, rows, uses, soft, found, released, shares, control, now_ms)
         if ask is not None:
@@ -94,18 +90,12 @@ def _held_back(fact: Fact, control: Control, now_ms: int) -> bool:
     return last_ms is not None and now_ms - last_ms < control.increase_every_s * 1000
 
 
-def _hold(fact: Fact, target: Share, exceeded: str | None, control: Control, now_ms: int) -> Released:
-    """A limit that needs no room: a decrease, or a rise within what it holds already; only a rise can be held back.
-
-    `exceeded`: a constraint above it on which more is held than it may carry.
-    """
+def _hold(fact: Fact, target: Share, limit_a: float, control: Control, now_ms: int) -> Released:
+    """A limit that needs no room: a decrease, or a rise within what it holds already; only a rise can be held back."""
     standing_a = fact.standing_a
-    if standing_a is not None and target.target_a > standing_a + EPS_A:
-        if exceeded is not None:
-            return Released(standing_a, exceeded)
-        if _held_back(fact, control, now_ms):
-            return Released(standing_a, "increase_every_s")
-    return _small_change(fact, Released(target.target_a, target.binding), target, control, now_ms)
+    if standing_a is not None and limit_a > standing_a + EPS_A and _held_back(fact, control, now_ms):
+        return Released(standing_a, "increase_every_s")
+    return _small_change(fact, Released(limit_a, target.binding), target, control, now_ms)
 
 
 def _small_change(fact: Fact, new: Released, target: Share, control: Control, now_ms: int) -> Released:
