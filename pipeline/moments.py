@@ -8,6 +8,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LAST_YEAR = 9000
+"""Leases and windows that begin now must end before the calendar does."""
 _MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -26,6 +28,8 @@ def parse_moment(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone")
+    if not EPOCH.year < moment.year < LAST_YEAR:
+        raise ValueError(f"{text!r} is not within {EPOCH.year + 1} and {LAST_YEAR - 1}")
     return moment.astimezone(UTC)
 
 

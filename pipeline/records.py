@@ -24,8 +24,14 @@ id that the location does not have is refused as unknown, and those that it has 
 NewId = Annotated[str, Meta(pattern=ID_PATTERN)]
 """An id that no location knows beforehand."""
 Moment = Annotated[datetime, Meta(tz=True)]
-NotNegative = Annotated[float, Meta(ge=0)]
-PerPhase = Annotated[list[float], Meta(min_length=1, max_length=3)]
+MOST = 1e12
+"""No current, power or energy is larger. Without an end, sums of what a broken device sends are infinite, and the
+differences of infinities are no numbers; smaller, a large register is refused."""
+LAST_SEQ = 10**15
+"""Sequence numbers that are answered: milliseconds until the year 33658. Larger ones leave no room to count on."""
+Signed = Annotated[float, Meta(ge=-MOST, le=MOST)]
+NotNegative = Annotated[float, Meta(ge=0, le=MOST)]
+PerPhase = Annotated[list[Signed], Meta(min_length=1, max_length=3)]
 NotNegativePerPhase = Annotated[list[NotNegative], Meta(min_length=1, max_length=3)]
 Number = Annotated[int, Meta(ge=0)]
 
@@ -130,7 +136,7 @@ class Feedback(Struct, frozen=True, kw_only=True, gc=False):
     location: Id
     charger: Id
     connector: Number
-    seq: Number
+    seq: Annotated[int, Meta(ge=0, le=LAST_SEQ)]
     at: Moment
     state: FeedbackState
     limit_a: NotNegative | None = None

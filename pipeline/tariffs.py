@@ -15,6 +15,8 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 MONTHS_BILLED = 12
+EARLIEST_MS = 86_400_000
+"""A clock that says less is not set; the first year of our era has no local time west of Greenwich."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ def window_start_ms(at_ms: int, window_s: int) -> int:
 @lru_cache(maxsize=4096)
 def local_month(start_ms: int, timezone: str) -> str:
     """`2026-11`: the local month that a window belongs to. The one that ends at midnight belongs to the old month."""
-    local = datetime.fromtimestamp(start_ms / 1000, UTC).astimezone(ZoneInfo(timezone))
+    local = datetime.fromtimestamp(max(start_ms, EARLIEST_MS) / 1000, UTC).astimezone(ZoneInfo(timezone))
     return f"{local.year:04}-{local.month:02}"
 
 
