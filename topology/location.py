@@ -18,11 +18,18 @@ ID_PATTERN = r"^[A-Za-z0-9._:-]{1,64}$"
 """Ids become Kafka keys, InfluxDB tags and OCPP paths: nothing in them may need escaping anywhere."""
 
 Id = Annotated[str, Field(pattern=ID_PATTERN)]
-Amperes = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-PositiveAmperes = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-PositiveKilowatts = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+MOST_A = 1e6
+"""No fuse is larger; sums of a thousand such numbers are still exact to far below a step."""
+LONGEST_S = 10 * 366 * 86_400
+"""Ten years: what is longer was meant in milliseconds, and lease ends must stay within the calendar."""
+SMALLEST_STEP_A = 0.001
+"""A hundredth of what OCPP can say. With smaller ones the rounding of numbers is larger than a step."""
+
+Amperes = Annotated[float, Field(ge=0, le=MOST_A, allow_inf_nan=False)]
+PositiveAmperes = Annotated[float, Field(gt=0, le=MOST_A, allow_inf_nan=False)]
+PositiveKilowatts = Annotated[float, Field(gt=0, le=MOST_A, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, le=LONGEST_S, allow_inf_nan=False)]
+PositiveSeconds = Annotated[float, Field(gt=0, le=LONGEST_S, allow_inf_nan=False)]
 PerPhase = Annotated[
     tuple[PositiveAmperes, ...],
     BeforeValidator(lambda written: written if isinstance(written, list | tuple) else (written,), float | list[float]),
@@ -70,7 +77,7 @@ class Capacity:
     follow_month_peak: bool = True
     reaction_s: Seconds = 15.0
     bursts: bool = False
-    eur_per_kw_year: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 40.4
+    eur_per_kw_year: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 40.4
 
 
 @dataclass(frozen=True, slots=True, config=_VALUE)
@@ -108,9 +115,9 @@ class Connector:
     phases: Annotated[int, Field(ge=1, le=3)] = 3
     rotation: str | None = None
     min_a: PositiveAmperes = 6.0
-    step_a: PositiveAmperes = 0.1
+    step_a: Annotated[float, Field(ge=SMALLEST_STEP_A, le=MOST_A, allow_inf_nan=False)] = 0.1
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
-    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    weight: Annotated[float, Field(ge=1e-6, le=1e6, allow_inf_nan=False)] = 1.0
     can_switch: bool = False
 
     @model_validator(mode="after")
