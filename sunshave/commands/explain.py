@@ -21,7 +21,7 @@ from sunshave.reading import Unreachable, read_to_end
 @click.option("--at", metavar="TIME", help="As it was at this moment (RFC 3339); without it, now.")
 @kafka_option
 def explain(location: str, connector: str | None, at: str | None, kafka: str) -> None:
-    """Say in plain words why LOCATION's connectors, or one of them, get what they get.
+    """Say in plain words why LOCATION's connectors, or those of CHARGER (or its connector N), get what they get.
 
     Exit status: 0; 1 when there is no such decision; 2 when it cannot be read.
     """

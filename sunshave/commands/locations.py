@@ -35,7 +35,7 @@ def locations() -> None:
 @locations.command()
 @files_argument
 def check(files: tuple[Path, ...]) -> None:
-    """Say everything that is wrong or odd, each with its file and the path in it. Nothing is published."""
+    """Say everything that is wrong or odd in each FILE (YAML or JSON), with the path in it. Nothing is published."""
     found = _read(files)
     for location in found:
         click.echo(f"{location.location}: {len(location.chargers)} charger(s) in {len(location.groups)} group(s), fine")
@@ -45,7 +45,7 @@ def check(files: tuple[Path, ...]) -> None:
 @files_argument
 @kafka_option
 def put(files: tuple[Path, ...], kafka: str) -> None:
-    """Check like `check`, then publish all of them, or none if one is refused."""
+    """Check each FILE (YAML or JSON) like `check`, then publish all of them, or none if one is refused."""
     found = _read(files)
     _publish(kafka, {each.location: json.dumps(location_document(each)).encode() for each in found})
     for location in found:
@@ -56,7 +56,7 @@ def put(files: tuple[Path, ...], kafka: str) -> None:
 @click.argument("names", nargs=-1, required=True, metavar="LOCATION…")
 @kafka_option
 def remove(names: tuple[str, ...], kafka: str) -> None:
-    """Take locations out of the stream. Their chargers fall back by themselves when their leases end."""
+    """Take each LOCATION out of the stream. Their chargers fall back by themselves when their leases end."""
     _publish(kafka, dict.fromkeys(names))
     for name in names:
         click.echo(f"removed {name}")

@@ -207,7 +207,7 @@ def test_garbage_is_refused_and_nothing_else(document: object) -> None:
 
 @given(place=st.sampled_from(PLACES.split()), value=anything)
 def test_garbage_in_a_sound_location_is_refused_or_makes_a_sound_tree(place: str, value: object) -> None:
-    """One wild value anywhere: a refusal, or a location of which a tree can be built, and that reads again as written."""
+    """One wild value anywhere: a refusal, or a location that makes a tree, and that reads again as it was written."""
     try:
         accepted = read_location(changed(place, deepcopy(value)))
     except LocationRefused:
