@@ -38,9 +38,11 @@ def location(**charger: Any) -> Location:
     return read_location(document).location
 
 
-def setpoint(seq: int, limit_a: float = 10.0, *, valid_s: float = 60.0, **fields: Any) -> Setpoint:
-    """A setpoint for CP-1/1."""
-    now = datetime.now(UTC)
+def setpoint(
+    seq: int, limit_a: float = 10.0, *, valid_s: float = 60.0, now: datetime | None = None, **fields: Any
+) -> Setpoint:
+    """A setpoint for CP-1/1, issued `now`."""
+    now = now or datetime.now(UTC)
     values: dict[str, Any] = {
         "location": "house",
         "charger": "CP-1",

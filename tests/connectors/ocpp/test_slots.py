@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime
+from functools import partial
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,9 +12,13 @@ from hypothesis import strategies as st
 from connectors.ocpp.slots import NOT_TAKEN, Answer, Slot
 from pipeline.moments import to_ms
 from pipeline.records import Setpoint
-from tests.connectors.ocpp.desk import setpoint
+from tests.connectors.ocpp import desk
 
-NOW_MS = to_ms(setpoint(1).issued_at)
+NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
+NOW_MS = to_ms(NOW)
+
+setpoint = partial(desk.setpoint, now=NOW)
+"""All of them are of one moment: a slot is told the time, and a slow run must not let them expire."""
 
 
 def said(answers: list[Answer]) -> list[tuple[int, str]]:
