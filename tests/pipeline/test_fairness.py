@@ -29,7 +29,7 @@ def max_min(plugs: list[Plug], rows: list[Row]) -> dict[str, float]:
     weights = np.array([p.weight for p in plugs])
     coefficients = np.array([[row.per_a.get(p.key, 0.0) for p in plugs] for row in rows])
     rooms = np.array([row.room for row in rows])
-    low, high = [p.lowest_a for p in plugs], [p.max_a for p in plugs]
+    low, high = [p.lowest_a for p in plugs], [p.highest_a for p in plugs]
     free = list(range(len(plugs)))
     while free:
         level = _highest_level(coefficients, rooms, low, high, weights, free)

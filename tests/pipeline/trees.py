@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import permutations
+from math import ceil
 from typing import Any
 
 START = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
@@ -72,7 +73,12 @@ class Plug:
     @property
     def lowest_a(self) -> float:
         """Its minimum, on the step."""
-        return next(k for k in range(10_000) if k * self.step_a >= self.min_a - 1e-6) * self.step_a
+        return ceil(self.min_a / self.step_a - 1e-6) * self.step_a
+
+    @property
+    def highest_a(self) -> float:
+        """Its rating, on the step."""
+        return int(self.max_a / self.step_a + 1e-6) * self.step_a
 
     @property
     def wants(self) -> bool:
