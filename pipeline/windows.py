@@ -26,6 +26,10 @@ from pipeline.tariffs import (
 from topology.location import Capacity
 from topology.tree import Node, Tree
 
+REVISED_WINDOWS = KEPT_WINDOWS - 2
+"""Closed windows that late data can still change. Two fewer than readings are kept for: a window needs what was read
+before it, and must not be worked out anew from less than it was published with."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunningWindow:
@@ -157,7 +161,7 @@ def _closed(meter: MeterState, window_s: int, now_ms: int) -> list[tuple[int, Us
     if not starts:
         return []
     newest = window_start_ms(now_ms, window_s) - step_ms
-    oldest = max(min(starts), newest - (KEPT_WINDOWS - 1) * step_ms)
+    oldest = max(min(starts), newest - (REVISED_WINDOWS - 1) * step_ms)
     windows = []
     for start_ms in range(oldest, newest + 1, step_ms):
         window = used(meter, start_ms, window_s, start_ms + step_ms)
@@ -171,10 +175,12 @@ def _month_peak_w(tree: Tree, state: LocationState, node: Node, month: str, befo
     capacity, meter = _of(node, state)
     window_s = TARIFFS[capacity.tariff].window_s
     timezone = tree.location.timezone
+    oldest_revised_ms = window_start_ms(before_ms, window_s) - REVISED_WINDOWS * window_s * 1000
     book = state.books.get(node.group.id)
     peaks = []
-    if book is not None and month in book.month_peaks:
-        peaks.append(book.month_peaks[month])
+    if book is not None:
+        peaks += [book.month_peaks[month]] if month in book.month_peaks else []
+        peaks += [c[1] for start_ms, c in book.closed.items() if c[2] == month and start_ms < oldest_revised_ms]
     for start_ms, window in _closed(meter, window_s, before_ms):
         if local_month(start_ms, timezone) == month:
             peaks.append(window.wh * 3600 / window_s)
