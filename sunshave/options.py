@@ -46,7 +46,8 @@ def set_up_logging(level: str) -> None:
     logging.basicConfig(
         level=level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", force=True
     )
-    for noisy in ("aiokafka", "kafka", "faust", "mode", "websockets", "ocpp", "asyncio", "urllib3", "mqtt"):
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # each failed connection, many a second: we say it once
+    for noisy in ("aiokafka", "faust", "mode", "websockets", "ocpp", "asyncio", "urllib3", "mqtt"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
 
 

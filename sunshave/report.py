@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
+from plotly.colors.qualitative import Dark24
 from plotly.offline import get_plotlyjs
 
 from sunshave.history import History
@@ -16,6 +17,8 @@ from sunshave.history import History
 PHASE_COLOURS = ("#8b5a2b", "#7b52ab", "#7f8790")
 """L1 brown, L2 purple, L3 grey: the colours of the dashboards, readable on light and dark."""
 CAR_COLOURS = ("#1f77b4", "#e07b00", "#2a9d55", "#c23b6a", "#6a51a3", "#008b8b", "#9a6324", "#4b4b4b")
+BINDING_COLOURS = tuple(Dark24)
+"""One each for two dozen reasons; more than that repeat."""
 _CONFIG = {"displayModeBar": False, "responsive": True}
 ROWS = 500
 """Setpoints in the table. More make a page that nobody scrolls to the end."""
@@ -51,6 +54,10 @@ def _charts(history: History) -> list[str]:
         ("What each car may draw", "The limit that is released (line) and what the car draws (dots).", _cars(history)),
         ("What stops each car", "The binding constraint of every connector over time.", _bindings(history)),
     ]
+    if history.decisions:
+        for _, _, figure in charts:  # one axis of time for all: what happens at once stands below one another
+            figure.update_xaxes(range=[history.decisions[0].at, history.decisions[-1].at])
+            figure.update_yaxes(automargin=False)
     return [
         f"<h2>{escape(name)}</h2><p>{escape(why)}</p>{_html(figure)}" for name, why, figure in charts if figure.data
     ]
@@ -67,7 +74,7 @@ def _figure(unit: str) -> go.Figure:
     figure.update_layout(
         template="plotly_white",
         height=340,
-        margin={"l": 50, "r": 20, "t": 10, "b": 40},
+        margin={"l": 100, "r": 20, "t": 10, "b": 40},
         yaxis_title=unit,
         legend={"orientation": "h", "y": -0.18, "tracegroupgap": 0},
         hovermode="closest",
@@ -149,7 +156,7 @@ def _bindings(history: History) -> go.Figure:
     for key in _connectors(history):
         for since, until, binding in _spells(history, key):
             known = binding in colours
-            colour = colours.setdefault(binding, CAR_COLOURS[len(colours) % len(CAR_COLOURS)])
+            colour = colours.setdefault(binding, BINDING_COLOURS[len(colours) % len(BINDING_COLOURS)])
             figure.add_scatter(
                 x=[since, until],
                 y=[f"{key[0]}/{key[1]}"] * 2,

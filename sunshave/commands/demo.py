@@ -46,13 +46,17 @@ def demo(speed: float, real_time: bool, folder: Path, kafka: str | None) -> None
     logging.basicConfig(level=logging.ERROR)
     for noisy in ("connectors", "kafka"):  # a broker that ends before its reader is no news here
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
-    signal.signal(signal.SIGTERM, _as_ctrl_c)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal is an end like any other
+        signal.signal(number, _as_ctrl_c)
     options = Options(folder, 1.0 if real_time else speed, kafka, influx=bool(os.environ.get("SUNSHAVE_INFLUX_URL")))
     console = Console()
     try:
         report = run_demo(options, console)
     except Failed as problem:
         print(f"error: {problem}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as problem:
+        print(f"error: {problem.filename or folder}: {problem.strerror or problem}", file=sys.stderr)
         sys.exit(1)
     console.print(f"The report is in {report}; logs and history are beside it.", highlight=False)
 

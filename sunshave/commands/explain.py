@@ -29,7 +29,8 @@ def explain(location: str, connector: str | None, at: str | None, kafka: str) ->
     try:
         decision = _newest(kafka, location, moment)
     except Unreachable as problem:
-        raise click.UsageError(str(problem)) from None
+        print(f"error: {problem}", file=sys.stderr)
+        sys.exit(2)
     if decision is None:
         _give_up(f"there is no decision of location {location}" + (f" at or before {at}" if at else ""))
     charger, _, number = (connector or "").partition("/")

@@ -65,11 +65,14 @@ def check(kafka: str, partitions: int | None) -> None:
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 def schemas(directory: Path) -> None:
     """Write one JSON Schema per topic into DIRECTORY, as TOPIC.json."""
-    directory.mkdir(parents=True, exist_ok=True)
-    for topic, schema in sorted({**json_schemas(), LOCATIONS: location_schema()}.items()):
-        path = directory / f"{topic}.json"
-        path.write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        click.echo(str(path))
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for topic, schema in sorted({**json_schemas(), LOCATIONS: location_schema()}.items()):
+            path = directory / f"{topic}.json"
+            path.write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            click.echo(str(path))
+    except OSError as problem:
+        raise click.ClickException(f"cannot write to {directory}: {problem.strerror}") from None
 
 
 def _refuse(problem: TopicsUnusable) -> NoReturn:

@@ -83,6 +83,8 @@ def worker(
 
         try:
             asyncio.run(run_worker(settings, serving))
+        except OSError as problem:
+            raise click.ClickException(f"cannot listen on {http}: {problem.strerror or problem}") from None
         except TopicsUnusable as problem:
             for sentence in problem.problems:
                 click.echo(f"Error: {sentence}", err=True)
