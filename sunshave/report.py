@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
-from plotly.colors.qualitative import Dark24
+from plotly.colors import qualitative
 from plotly.offline import get_plotlyjs
 
 from sunshave.history import History
@@ -17,7 +17,7 @@ from sunshave.history import History
 PHASE_COLOURS = ("#8b5a2b", "#7b52ab", "#7f8790")
 """L1 brown, L2 purple, L3 grey: the colours of the dashboards, readable on light and dark."""
 CAR_COLOURS = ("#1f77b4", "#e07b00", "#2a9d55", "#c23b6a", "#6a51a3", "#008b8b", "#9a6324", "#4b4b4b")
-BINDING_COLOURS = tuple(Dark24)
+BINDING_COLOURS = tuple(qualitative.Dark24)
 """One each for two dozen reasons; more than that repeat."""
 _CONFIG = {"displayModeBar": False, "responsive": True}
 ROWS = 500
