@@ -93,6 +93,7 @@ def _note_power(meter: MeterState, window_s: int, point: MeterPoint) -> None:
 
 def _integrate(meter: MeterState, window_s: int, sample: tuple[int, int], until_ms: int) -> None:
     at_ms, milliwatts = sample
+    at_ms = max(at_ms, until_ms - KEPT_WINDOWS * window_s * 1000)  # a gap of a year must not be walked through
     while at_ms < until_ms:
         start_ms = window_start_ms(at_ms, window_s)
         end_ms = min(until_ms, start_ms + window_s * 1000)

@@ -111,7 +111,7 @@ def _fact(tree: Tree, socket: Socket, state: LocationState, ages: dict[int, Mete
         wants=wants,
         wanted_a=wanted_a,
         wanted_by=wanted_by,
-        standing_a=_standing_a(own, now_ms),
+        standing_a=_settable_a(socket, _standing_a(own, now_ms)),
         meter_age=age,
         old_meter=old_meter,
     )
@@ -138,6 +138,14 @@ def _standing_a(state: ConnectorState, now_ms: int) -> float | None:
     if taken is not None and taken.until_ms is not None and now_ms < taken.until_ms:
         return taken.limit_a
     return None
+
+
+def _settable_a(socket: Socket, standing_a: float | None) -> float | None:
+    """A standing limit that the connector can still be given: on its step, 0 or within its range; else None."""
+    if standing_a is None or standing_a == 0:
+        return standing_a
+    on_step_a = min(floor_to_step(standing_a, socket.connector.step_a), socket.max_a)
+    return on_step_a if on_step_a >= socket.min_a else None
 
 
 def _oldest(tree: Tree, socket: Socket, ages: dict[int, MeterAge]) -> tuple[MeterAge, str]:

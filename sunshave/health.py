@@ -43,7 +43,7 @@ def _handler(health: Health) -> type[BaseHTTPRequestHandler]:
                 self._answer(200, CONTENT_TYPE_LATEST, generate_latest())
             elif self.path in ("/health", "/health/live", "/health/ready"):
                 state = health()
-                good = state["live"] if self.path.endswith("live") else state["ready"]
+                good = state["live"] and (state["ready"] or self.path.endswith("live"))
                 self._answer(200 if good else 503, "application/json", json.dumps(state).encode())
             else:
                 self._answer(404, "text/plain", b"here are /health and /metrics\n")

@@ -39,7 +39,8 @@ class Problem:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+        text = f"{self.path}: {self.reason}"
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)  # keys are anybody's: no escape codes
 
 
 def errors(location: Location) -> list[Problem]:

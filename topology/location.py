@@ -46,7 +46,7 @@ class Grid:
 
     type: Literal["TN", "TT", "IT"] = "TN"
     phases: Annotated[int, Field(ge=1, le=3)] = 3
-    voltage_v: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = 230.0
+    voltage_v: Annotated[float, Field(ge=50, le=1000, allow_inf_nan=False)] = 230.0
     max_unbalance_a: Amperes | None = None
 
 

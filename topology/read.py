@@ -43,6 +43,8 @@ def read_location(document: object) -> Accepted:
         raise LocationRefused([Problem("(document)", "a location is a mapping of keys to values")])
     try:
         location = _LOCATION.validate_python(document)
+    except RecursionError:
+        raise LocationRefused([Problem("(document)", "nested too deeply")]) from None
     except ValidationError as problem:
         details = problem.errors(include_url=False)
         said = [_problem(document, error) for error in details]
@@ -100,12 +102,15 @@ def _the_rest(document: dict[str, Any], found: list[Any]) -> list[Problem]:
 
     Nothing where the document is too broken for that; then the errors of its values are all there is to say.
     """
-    mended = deepcopy(document)
+    try:
+        mended = deepcopy(document)
+    except RecursionError:
+        return []
     for error in found:
         _mend(mended, _as_written(document, error["loc"]))
     try:
         problems = errors(_LOCATION.validate_python(mended))
-    except (ValidationError, TypeError, ValueError):
+    except (ValidationError, TypeError, ValueError, RecursionError):
         return []
     named = {_problem(document, error).path for error in found}
     return [p for p in problems if p.path not in named and "invalid." not in p.reason]

@@ -91,7 +91,7 @@ def _take(measured: Measured, sample: Frame) -> None:
     value = _number(sample.get("value"))
     if kind is None or value is None or sample.get("format") == "SignedData":
         return
-    if sample.get("context") in _SKIPPED_CONTEXTS or sample.get("location") in _OTHER_SIDES:
+    if str(sample.get("context")) in _SKIPPED_CONTEXTS or str(sample.get("location")) in _OTHER_SIDES:
         return
     phase = sample.get("phase")
     place = WHOLE if phase is None else _PHASES.get(str(phase).strip().upper())
