@@ -20,6 +20,10 @@ from pipeline.windows import RunningWindow, running_window
 from topology.tree import Node, Tree
 
 
+Load = tuple[list[float], float, list[float]]
+"""Signed amperes per phase, watts, and how much it wanders per phase."""
+
+
 @dataclass(slots=True)
 class GroupNow:
     """One group at the moment of the decision."""
@@ -118,27 +122,37 @@ def groups_now(
     return groups
 
 
-def _signed_loads(
-    tree: Tree, shown: dict[int, Difference], ages: dict[int, MeterAge]
-) -> dict[int, tuple[list[float], float, list[float]]]:
+def _signed_loads(tree: Tree, shown: dict[int, Difference], ages: dict[int, MeterAge]) -> dict[int, Load]:
     """Signed unmanaged load (amperes, watts, and how much it wanders) of every group, leaves first: its meter's, else
-    the sum of the topmost metered ones below. A lost meter tells nothing: its group counts like one without a meter.
+    the sum of the topmost metered ones below. A lost meter tells nothing: its group counts like one without a meter,
+    but the groups above it still count what it showed last: that nobody sees a load does not make room for others.
     """
-    signed: dict[int, tuple[list[float], float, list[float]]] = {}
+    signed: dict[int, Load] = {}
+    seen_above: dict[int, Load] = {}
     for index in tree.leaves_first:
-        node = tree.nodes[index]
         own = shown.get(index)
-        if own is not None and ages.get(index) != "lost":
-            signed[index] = (list(own.unmanaged_a), own.power_w, list(kept_free_a(own.wander)))
+        below = _sum_of_loads([seen_above[child] for child in tree.nodes[index].children], tree.phases)
+        if own is None:
+            signed[index] = seen_above[index] = below
             continue
-        load_a, power_w, wanders_a = [0.0] * tree.phases, 0.0, [0.0] * tree.phases
-        for child in node.children:
-            below_a, below_w, below_wanders_a = signed[child]
-            load_a = [a + b for a, b in zip(load_a, below_a, strict=True)]
-            wanders_a = [a + b for a, b in zip(wanders_a, below_wanders_a, strict=True)]
-            power_w += below_w
-        signed[index] = (load_a, power_w, wanders_a)
+        measured = (list(own.unmanaged_a), own.power_w, list(kept_free_a(own.wander)) or [0.0] * tree.phases)
+        lost = ages.get(index) == "lost"
+        signed[index] = below if lost else measured
+        seen_above[index] = _larger_load(below, measured) if lost else measured
     return signed
+
+
+def _sum_of_loads(loads: list[Load], phases: int) -> Load:
+    return (
+        [sum(load_a[p] for load_a, _, _ in loads) for p in range(phases)],
+        sum(power_w for _, power_w, _ in loads),
+        [sum(wanders_a[p] for _, _, wanders_a in loads) for p in range(phases)],
+    )
+
+
+def _larger_load(one: Load, other: Load) -> Load:
+    """The larger of what is known now and what was seen last, on each phase."""
+    return [max(a, b) for a, b in zip(one[0], other[0], strict=True)], max(one[1], other[1]), one[2]
 
 
 def constraints(tree: Tree, groups: list[GroupNow], facts: list[Fact]) -> Constraints:
