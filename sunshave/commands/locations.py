@@ -38,7 +38,8 @@ def check(files: tuple[Path, ...]) -> None:
     """Say everything that is wrong or odd in each FILE (YAML or JSON), with the path in it. Nothing is published."""
     found = _read(files)
     for location in found:
-        click.echo(f"{location.location}: {len(location.chargers)} charger(s) in {len(location.groups)} group(s), accepted")
+        size = f"{len(location.chargers)} charger(s) in {len(location.groups)} group(s)"
+        click.echo(f"{location.location}: {size}, accepted")
 
 
 @locations.command()
