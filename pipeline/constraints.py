@@ -19,7 +19,6 @@ from pipeline.wander import kept_free_a
 from pipeline.windows import RunningWindow, running_window
 from topology.tree import Node, Tree
 
-
 Load = tuple[list[float], float, list[float]]
 """Signed amperes per phase, watts, and how much it wanders per phase."""
 
