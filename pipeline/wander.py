@@ -5,8 +5,8 @@ hour, each of which may be a write into a charger's flash. So a *raise* leaves f
 again: its recent level plus twice its spread. Decreases and fair shares know nothing of this; the fuse is not
 protected by statistics.
 
-The spread is taken from successive differences of the meter itself (what is put down to a car is not seen in the
-unmanaged load), clipped, so that a kettle's step does not count as noise, and only once there are enough readings.
+The spread is taken from successive differences, of the meter or of the unmanaged load, whichever moved less (a car's
+ramp moves the one, its late report the other), clipped, so that a kettle's step does not count as noise, and only once there are enough readings.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def noted(before: Wander | None, load_a: tuple[float, ...], meter_a: tuple[float
     share = max(SPREAD_SHARE, 1.0 / (before.readings + 1))
     level, spread = [], []
     for p, old_spread in enumerate(before.spread_a):
-        moved = min(abs(meter_a[p] - before.meter_a[p]), 4 * old_spread + CLIP_A)
+        meter_moved, load_moved = abs(meter_a[p] - before.meter_a[p]), abs(load_a[p] - before.load_a[p])
+        moved = min(meter_moved, load_moved, 4 * old_spread + CLIP_A)
         level.append(before.level_a[p] + LEVEL_SHARE * (load_a[p] - before.level_a[p]))
         spread.append(old_spread + share * (moved - old_spread))
     return Wander(before.readings + 1, load_a, meter_a, tuple(level), tuple(spread))

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,12 +18,27 @@ from pipeline.records import Feedback
 from sunshave.history import History
 from tests.parts.brokers import Broker
 from tests.parts.influxd import Node
+from tests.parts.kafka import running_kafka
 from tests.parts.node import ocpp_rpc_command
+from tests.parts.tansu import running_tansu
 from tests.parts.waiting import wait_until
 from tests.sunshave.building import WAIT_S, Field, site
 
 CAPTURES = Path(__file__).parents[1] / "connectors" / "meters" / "captures"
 QUICK = {"lease_s": 30, "ack_s": 8, "increase_every_s": 1, "lease_skew_s": 2, "record_every_s": 1}
+
+
+@pytest.fixture(
+    params=[pytest.param("embedded", marks=pytest.mark.embedded), pytest.param("kafka", marks=pytest.mark.kafka)]
+)
+def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    """One of its own: whole topics of other tests must not be in it, nor these in theirs."""
+    if request.param == "embedded":
+        with running_tansu() as bootstrap:
+            yield Broker(bootstrap, "embedded", 2.0)
+    else:
+        with running_kafka() as node:
+            yield Broker(node.bootstrap, "kafka", 6.0)
 
 
 @pytest.mark.slow
@@ -98,7 +114,7 @@ def recorded_p1_port(telegram: bytes) -> Iterator[int]:
 @pytest.mark.kafka
 @pytest.mark.influxdb
 @pytest.mark.node
-def test_recorded_telegrams_and_a_strict_charger_end_in_influxdb(kafka: str, influxd: Node, tmp_path: Path) -> None:
+def test_recorded_telegrams_and_a_strict_charger_end_in_influxdb(influxd: Node, tmp_path: Path) -> None:
     """A recorded P1 stream and ocpp-rpc in, profiles that its strict mode accepts out, the same numbers in InfluxDB."""
     command = ocpp_rpc_command()
     telegram = (CAPTURES / "dsmr_fluvius_be_3phase.txt").read_bytes()
@@ -110,6 +126,19 @@ def test_recorded_telegrams_and_a_strict_charger_end_in_influxdb(kafka: str, inf
         "chargers": [{"id": "CP-STRICT", "group": "main", "fallback_a": 6, "connectors": [{"max_a": 32}]}],
         "control": {**QUICK, "lease_s": 600},
     }
+    with running_kafka() as node:
+        _recorded(node.bootstrap, influxd, tmp_path, command, telegram, record, location)
+
+
+def _recorded(
+    kafka: str,
+    influxd: Node,
+    tmp_path: Path,
+    command: list[str],
+    telegram: bytes,
+    record: dict[str, Any],
+    location: dict[str, Any],
+) -> None:
     broker = Broker(kafka, "kafka", 6.0)
     influx = {"SUNSHAVE_INFLUX_URL": influxd.url, "SUNSHAVE_INFLUX_TOKEN": "user:password"}
     with recorded_p1_port(telegram) as p1_port, site(broker, tmp_path, location) as running:
