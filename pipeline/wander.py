@@ -6,7 +6,8 @@ again: its recent level plus twice its spread. Decreases and fair shares know no
 protected by statistics.
 
 The spread is taken from successive differences, of the meter or of the unmanaged load, whichever moved less (a car's
-ramp moves the one, its late report the other), clipped, so that a kettle's step does not count as noise, and only once there are enough readings.
+ramp moves the one, its late report the other), clipped, so that a kettle's step does not count as noise, and only once
+there are enough readings to call it one.
 """
 
 from __future__ import annotations
