@@ -1,5 +1,5 @@
 """`python -m sunshave`: the same as the command `sunshave`."""
 
-from sunshave.cli import main
+from sunshave.start import run
 
-main(prog_name="sunshave")
+run()

@@ -14,6 +14,7 @@ from pipeline.fold import fold
 from pipeline.moments import parse_moment, to_ms
 from pipeline.records import FOLDED, LOCATIONS, DeadLetter, NotARecord, decode, encode
 from pipeline.state import LocationState, mark_applied, new_state
+from sunshave.telling import error, warning
 from topology.read import LocationRefused, read_location_json
 from topology.tree import Tree, build_tree
 
@@ -93,10 +94,12 @@ class Dialogue:
             self.refused = True
             name = _name_of(value) or "(no name)"
             for problem in refusal.problems:
-                print(f"error: location {name}: {problem}", file=sys.stderr, flush=True)
+                error(f"location {name}: {problem}")
+            for problem in refusal.warnings:
+                warning(f"location {name}: {problem}")
             return
         for problem in accepted.warnings:
-            print(f"warning: location {accepted.location.location}: {problem}", file=sys.stderr, flush=True)
+            warning(f"location {accepted.location.location}: {problem}")
         self._wait(LOCATIONS, value, tree=build_tree(accepted.location))
 
     def _decide(self, now: str, line: bytes) -> Iterator[bytes]:

@@ -7,25 +7,38 @@ here. `/health` answers 200 when the service can do its work and 503 when it can
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import click
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 Health = Callable[[], dict[str, Any]]
 """Must have `ready` (bool) and `live` (bool); everything else is shown as it is."""
 
 
+class CannotListen(click.ClickException):
+    """An address that is taken, or is none of this machine's: told to the user, with status 1."""
+
+    def __init__(self, address: tuple[str, int], problem: OSError) -> None:
+        why = os.strerror(problem.errno) if problem.errno and problem.errno > 0 else problem.strerror or problem
+        super().__init__(f"cannot listen on {address[0]}:{address[1]}: {why}")
+
+
 @contextmanager
 def served_health(address: tuple[str, int] | None, health: Health) -> Iterator[int | None]:
-    """Serve until the block ends; gives the port, or None when no address was asked for."""
+    """Serve until the block ends; gives the port, or None when no address was asked for. Raises CannotListen."""
     if address is None:
         yield None
         return
-    server = ThreadingHTTPServer(address, _handler(health))
+    try:
+        server = ThreadingHTTPServer(address, _handler(health))
+    except OSError as problem:
+        raise CannotListen(address, problem) from None
     thread = threading.Thread(target=server.serve_forever, name="health", daemon=True)
     thread.start()
     try:

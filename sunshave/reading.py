@@ -8,17 +8,16 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
+from sunshave.broker import Unreachable, require_listener
+
 POLL_MS = 500
 REQUEST_MS = 15_000
 """For the broker to answer at all. Shorter: a busy one seems away; longer: a user waits for a wrong address."""
 
 
-class Unreachable(Exception):  # noqa: N818 -- told to the user as it is
-    """The broker or the topic is not there; the text says which."""
-
-
 def read_to_end(bootstrap: str, topic: str) -> Iterator[Any]:
     """Every record of a topic up to its end now, in the order of each partition. Raises Unreachable."""
+    require_listener(bootstrap)
     try:
         consumer = KafkaConsumer(
             bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False, bootstrap_timeout_ms=REQUEST_MS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +27,12 @@ class Accepted:
 
 
 class LocationRefused(ValueError):  # noqa: N818 -- an answer to the user, not a failure of ours
-    """A location that cannot be safe or makes no sense; `problems` has every reason."""
+    """A location that cannot be safe or makes no sense; `problems` has every reason, `warnings` the keys that mean
+    nothing: a misspelt one is often why another is missing."""
 
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, problems: list[Problem], warnings: Iterable[Problem] = ()) -> None:
         self.problems = tuple(dict.fromkeys(sorted(problems)))
+        self.warnings = tuple(warnings)
         super().__init__("; ".join(map(str, self.problems)))
 
 
@@ -48,10 +51,10 @@ def read_location(document: object) -> Accepted:
     except ValidationError as problem:
         details = problem.errors(include_url=False)
         said = [_problem(document, error) for error in details]
-        raise LocationRefused([*said, *_the_rest(document, details)]) from None
+        raise LocationRefused([*said, *_the_rest(document, details)], unknown_keys(document)) from None
     found = errors(location)
     if found:
-        raise LocationRefused(found)
+        raise LocationRefused(found, unknown_keys(document))
     return Accepted(location, (*unknown_keys(document), *warnings(location)))
 
 

@@ -47,8 +47,6 @@ def _converse(stream: BinaryIO) -> int:
             _say(answer)
     except BrokenPipeError:  # the reader has gone: nobody is left to answer
         sys.stderr.close()
-    except KeyboardInterrupt:
-        return 130
     return 2 if dialogue.refused else 0
 
 

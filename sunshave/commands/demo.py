@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import sys
 from pathlib import Path
 from types import FrameType
 
 import click
 from rich.console import Console
 
-from sunshave.demo.processes import Failed
+from sunshave.demo.processes import STOPS, Failed
 from sunshave.demo.run import Options, run_demo
+from sunshave.telling import give_up
 
 
 @click.command()
@@ -46,18 +46,16 @@ def demo(speed: float, real_time: bool, folder: Path, kafka: str | None) -> None
     logging.basicConfig(level=logging.ERROR)
     for noisy in ("connectors", "kafka"):  # a broker that ends before its reader is no news here
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
-    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal is an end like any other
+    for number in STOPS:
         signal.signal(number, _as_ctrl_c)
     options = Options(folder, 1.0 if real_time else speed, kafka, influx=bool(os.environ.get("SUNSHAVE_INFLUX_URL")))
     console = Console()
     try:
         report = run_demo(options, console)
     except Failed as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        sys.exit(1)
+        give_up(str(problem), 1)
     except OSError as problem:
-        print(f"error: {problem.filename or folder}: {problem.strerror or problem}", file=sys.stderr)
-        sys.exit(1)
+        give_up(f"{problem.filename or folder}: {problem.strerror or problem}", 1)
     console.print(f"The report is in {report}; logs and history are beside it.", highlight=False)
 
 

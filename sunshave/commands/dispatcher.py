@@ -15,7 +15,7 @@ from connectors.ocpp.bus import Batch, Inbox, Outbox
 from connectors.ocpp.central import Central
 from connectors.ocpp.passwords import Passwords, PasswordsUnreadable
 from connectors.ocpp.settings import Settings
-from sunshave.health import served_health
+from sunshave.health import CannotListen, served_health
 from sunshave.options import host_port, http_option, kafka_option, log_level_option, set_up_logging
 
 log = logging.getLogger("sunshave.dispatcher")
@@ -74,9 +74,7 @@ def dispatcher(
     """
     set_up_logging(log_level)
     if log_level != "debug":
-        logging.getLogger("kafka").setLevel(
-            logging.CRITICAL
-        )  # four lines per attempt; connectors.ocpp.bus says it once
+        logging.getLogger("kafka").setLevel(logging.CRITICAL)  # connectors.ocpp.bus says it once
     host, port = host_port(listen)
     address = host_port(http) if http else None
     passwords = _passwords(secrets)
@@ -85,10 +83,7 @@ def dispatcher(
             f"Without --secrets anybody who reaches {host} can be a charger. Give --secrets FILE, listen on loopback, "
             "or say --insecure."
         )
-    try:
-        asyncio.run(_run(kafka, (host, port), passwords, Settings(call_timeout_s=answer_timeout), address))
-    except OSError as problem:
-        raise click.ClickException(f"cannot listen on {listen} or {http}: {problem.strerror or problem}") from None
+    asyncio.run(_run(kafka, (host, port), passwords, Settings(call_timeout_s=answer_timeout), address))
 
 
 async def _run(
@@ -112,6 +107,8 @@ async def _run(
                 await stop.wait()
                 log.info("Stopping")
                 inbox.stop()
+    except OSError as problem:  # health has its own; everything else is tried again by who does it
+        raise CannotListen(listen, problem) from None
     finally:
         inbox.stop()
         outbox.stop()
@@ -138,7 +135,7 @@ def _health(central: Central, inbox: Inbox, outbox: Outbox) -> Callable[[], dict
     def health() -> dict[str, object]:
         numbers = central.health()
         # Without Kafka the sockets and leases go on; but nothing new is decided, so it is not ready.
-        kafka = {"reading": inbox.connected, "sending": outbox.is_alive()}
+        kafka = {"reading": inbox.connected, "sending": outbox.connected}
         return {"live": True, "ready": bool(numbers["loaded"]) and inbox.connected, **numbers, "kafka": kafka}
 
     return health

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime
-from typing import NoReturn
 
 import click
 
@@ -13,6 +11,7 @@ from pipeline.moments import parse_moment
 from pipeline.records import DECISIONS, Decision, NotARecord, decode
 from sunshave.options import kafka_option
 from sunshave.reading import Unreachable, read_to_end
+from sunshave.telling import give_up
 
 
 @click.command()
@@ -29,10 +28,9 @@ def explain(location: str, connector: str | None, at: str | None, kafka: str) ->
     try:
         decision = _newest(kafka, location, moment)
     except Unreachable as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        sys.exit(2)
+        give_up(str(problem), 2)
     if decision is None:
-        _give_up(f"there is no decision of location {location}" + (f" at or before {at}" if at else ""))
+        give_up(f"there is no decision of location {location}" + (f" at or before {at}" if at else ""), 1)
     charger, _, number = (connector or "").partition("/")
     if number and not number.isdigit():
         raise click.UsageError(f"{connector!r} is not CHARGER or CHARGER/NUMBER")
@@ -42,7 +40,7 @@ def explain(location: str, connector: str | None, at: str | None, kafka: str) ->
         if (not charger or v.charger == charger) and (not number or v.connector == int(number))
     ]
     if not views:
-        _give_up(f"location {location} has no connector {connector}")
+        give_up(f"location {location} has no connector {connector}", 1)
     click.echo(f"{location} at {decision.at:%Y-%m-%d %H:%M:%S} UTC (decision {decision.decision}):")
     for view in views:
         click.echo(f"  {explain_one(decision, view)}")
@@ -71,8 +69,3 @@ def _newest(kafka: str, location: str, moment: datetime | None) -> Decision | No
         if (moment is None or decision.at <= moment) and (newest is None or decision.at >= newest.at):
             newest = decision
     return newest
-
-
-def _give_up(text: str) -> NoReturn:
-    print(f"error: {text}", file=sys.stderr)
-    sys.exit(1)

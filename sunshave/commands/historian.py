@@ -94,8 +94,6 @@ def historian(
         _run(Cluster(kafka, session_timeout), sink, address)
     except Unusable as problem:
         raise click.ClickException(str(problem)) from None
-    except OSError as problem:
-        raise click.ClickException(f"cannot listen on {http}: {problem.strerror or problem}") from None
 
 
 def _influx(url: str, token: str, org: str, bucket: str) -> Sink:

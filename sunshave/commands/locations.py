@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -13,7 +12,9 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from pipeline.records import LOCATIONS
+from sunshave.broker import require_listener
 from sunshave.options import kafka_option
+from sunshave.telling import give_up, warning
 from topology.location import Location
 from topology.read import LocationRefused, location_document, read_location_file
 
@@ -64,47 +65,44 @@ def remove(names: tuple[str, ...], kafka: str) -> None:
 
 
 def _read(files: Iterable[Path]) -> list[Location]:
-    """The locations of all files. Prints every warning and error, and exits where there is an error."""
+    """The locations of all files. Prints every warning and error, and exits with 2 where there is an error."""
     found: list[Location] = []
+    wrong: list[str] = []
     owners: dict[str, str] = {}
-    refused = False
-    for path in files:
+    for path in dict.fromkeys(files):  # `*.yaml a.yaml` names one twice
         try:
             results = read_location_file(path)
         except OSError as problem:
-            refused = _complain("Error", path, [problem.strerror or str(problem)])
+            wrong.append(f"{path}: {problem.strerror or problem}")
             continue
         for result in results:
+            for odd in result.warnings:
+                warning(f"{path}: {odd}")
             if isinstance(result, LocationRefused):
-                refused = _complain("Error", path, result.problems)
-                continue
-            _complain("Warning", path, result.warnings)
-            clashes = _clashes(result.location, owners)
-            refused = _complain("Error", path, clashes) or refused
-            found.append(result.location)
-    if refused:
-        sys.exit(2)
+                wrong += [f"{path}: {problem}" for problem in result.problems]
+            else:
+                wrong += [f"{path}: {clash}" for clash in _clashes(result.location, path, owners)]
+                found.append(result.location)
+    if wrong:
+        give_up(wrong, 2)
     return found
 
 
-def _clashes(location: Location, owners: dict[str, str]) -> list[str]:
-    """What two of the files both claim: a location, or a charger (its id is unique in the fleet, design §4)."""
-    claims = [f"location {location.location}", *(f"charger {charger.id}" for charger in location.chargers)]
-    twice = [f"{claim} is in {owners[claim]} too" for claim in claims if claim in owners]
-    owners.update((claim, f"location {location.location}") for claim in claims)
+def _clashes(location: Location, path: Path, owners: dict[str, str]) -> list[str]:
+    """What was claimed before: a location's name, or a charger (its id is unique in the fleet, design §4)."""
+    name = f"location {location.location}"
+    if name in owners:
+        return [f"{name} is in {owners[name]} too"]  # then so are its chargers
+    owners[name] = str(path)
+    chargers = [f"charger {charger.id}" for charger in location.chargers]
+    twice = [f"{charger} is in {owners[charger]} too" for charger in chargers if charger in owners]
+    owners.update(dict.fromkeys(chargers, name))
     return twice
-
-
-def _complain(kind: str, path: Path, texts: Iterable[object]) -> bool:
-    """Print one line per text. True when there was one."""
-    lines = [f"{kind}: {path}: {text}" for text in texts]
-    for line in lines:
-        click.echo(line, err=True)
-    return bool(lines)
 
 
 def _publish(bootstrap: str, values: Mapping[str, bytes | None]) -> None:
     """Write each value under its location's name. Exits with a sentence where the broker does not take one."""
+    require_listener(bootstrap)
     try:
         producer = KafkaProducer(
             bootstrap_servers=bootstrap.split(","),
@@ -119,5 +117,4 @@ def _publish(bootstrap: str, values: Mapping[str, bytes | None]) -> None:
             producer.close(timeout=PUBLISH_S)
     except (KafkaError, ValueError) as problem:
         hint = "is it there, and were the topics made (`sunshave topics create`)?"
-        click.echo(f"Error: the broker at {bootstrap} takes no locations; {hint} ({problem})", err=True)
-        sys.exit(1)
+        give_up(f"the broker at {bootstrap} takes no locations; {hint} ({problem})", 1)

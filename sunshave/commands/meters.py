@@ -19,6 +19,7 @@ from connectors.meters.sources import MqttSource, Source, SourcesRefused, read_s
 from connectors.meters.tally import Tally
 from sunshave.health import served_health
 from sunshave.options import host_port, http_option, kafka_option, log_level_option, set_up_logging
+from sunshave.telling import give_up
 
 file_argument = click.argument("file", type=click.Path(path_type=Path))
 
@@ -63,12 +64,8 @@ def run(file: Path, kafka: str, http: str | None, log_level: str) -> None:
     _require_secrets(sources)
     tallies = tallies_of(sources)
     publisher = KafkaPublisher(kafka)
-    try:
-        with served_health(address, lambda: _health(publisher, tallies)), publisher:
-            asyncio.run(_until_told(feed(sources, publisher.publish, tallies)))
-    except OSError as problem:  # only the address of /health: sources and Kafka are tried for ever
-        click.echo(f"{http}: {problem.strerror or problem}", err=True)
-        sys.exit(2)
+    with served_health(address, lambda: _health(publisher, tallies)), publisher:
+        asyncio.run(_until_told(feed(sources, publisher.publish, tallies)))
 
 
 @meters.command()
@@ -80,8 +77,7 @@ def capture(address: str, telegrams: int) -> None:
     try:
         whole = asyncio.run(capture_p1(host, port, telegrams, sys.stdout.buffer))
     except OSError as problem:
-        click.echo(f"{address}: {problem or type(problem).__name__}", err=True)
-        sys.exit(1)
+        give_up(f"{address}: {problem.strerror or problem or type(problem).__name__}", 1)
     click.echo(f"{address}: {whole} whole telegrams", err=True)
     sys.exit(0 if whole else 1)
 
@@ -103,11 +99,9 @@ def _read(file: Path) -> list[Source]:
     try:
         return read_sources(file)
     except SourcesRefused as refused:
-        for problem in refused.problems:
-            click.echo(f"{file}: {problem}", err=True)
+        give_up((f"{file}: {problem}" for problem in refused.problems), 2)
     except OSError as problem:
-        click.echo(f"{file}: {problem.strerror}", err=True)
-    sys.exit(2)
+        give_up(f"{file}: {problem.strerror}", 2)
 
 
 def _require_secrets(sources: list[Source]) -> None:
@@ -120,9 +114,7 @@ def _require_secrets(sources: list[Source]) -> None:
         except SecretMissing as problem:
             missing.append(str(problem))
     if missing:
-        for line in missing:
-            click.echo(line, err=True)
-        sys.exit(2)
+        give_up(missing, 2)
 
 
 def _health(publisher: KafkaPublisher, tallies: list[Tally]) -> dict[str, Any]:

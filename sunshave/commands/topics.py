@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from pathlib import Path
-from typing import NoReturn
 
 import click
 
 from pipeline.records import LOCATIONS, json_schemas
 from pipeline.topics import DEFAULT_PARTITIONS, TopicsUnusable, check_topics, create_topics
+from sunshave.broker import require_listener
 from sunshave.options import kafka_option
+from sunshave.telling import give_up
 from topology.read import location_schema
 
 
@@ -39,10 +39,11 @@ def topics() -> None:
 )
 def create(kafka: str, partitions: int, replication: int) -> None:
     """Make the topics that are missing. Those that are there stay as they are; one in another form is an error."""
+    require_listener(kafka)
     try:
         made = create_topics(kafka, partitions, replication)
     except TopicsUnusable as problem:
-        _refuse(problem)
+        give_up(problem.problems, 1)
     for name in made:
         click.echo(f"created {name}")
     if not made:
@@ -54,10 +55,11 @@ def create(kafka: str, partitions: int, replication: int) -> None:
 @click.option("--partitions", type=click.IntRange(1, 10_000), help="How many each must have. Default: all the same.")
 def check(kafka: str, partitions: int | None) -> None:
     """Say what is missing, or has another number of partitions or cleanup policy than it must have."""
+    require_listener(kafka)
     try:
         count = check_topics(kafka, partitions)
     except TopicsUnusable as problem:
-        _refuse(problem)
+        give_up(problem.problems, 1)
     click.echo(f"all topics are there, with {count} partition(s)")
 
 
@@ -73,9 +75,3 @@ def schemas(directory: Path) -> None:
             click.echo(str(path))
     except OSError as problem:
         raise click.ClickException(f"cannot write to {directory}: {problem.strerror}") from None
-
-
-def _refuse(problem: TopicsUnusable) -> NoReturn:
-    for sentence in problem.problems:
-        click.echo(f"Error: {sentence}", err=True)
-    sys.exit(1)

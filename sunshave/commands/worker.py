@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +13,7 @@ import click
 
 from sunshave.health import served_health
 from sunshave.options import host_port, http_option, kafka_option, log_level_option, set_up_logging
+from sunshave.telling import give_up
 
 AGAIN_S = 30.0
 """Before a library's message is shown again. Less floods the log in an outage; more looks as if it were over."""
@@ -83,12 +83,8 @@ def worker(
 
         try:
             asyncio.run(run_worker(settings, serving))
-        except OSError as problem:
-            raise click.ClickException(f"cannot listen on {http}: {problem.strerror or problem}") from None
         except TopicsUnusable as problem:
-            for sentence in problem.problems:
-                click.echo(f"Error: {sentence}", err=True)
-            sys.exit(1)
+            give_up(problem.problems, 1)
 
 
 class _NotAgain(logging.Filter):

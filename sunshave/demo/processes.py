@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What ends the demo: a closed terminal is an end like any other."""
 STOP_S = 12.0
 """For a process to end by itself. Shorter: a worker is killed in the middle of its hand-over; longer: Ctrl-C seems to
 do nothing."""
@@ -30,7 +32,7 @@ class Processes:
 
     def start(self, name: str, command: list[str], **environment: str) -> None:
         """Start a command that goes on, in a group of its own: Ctrl-C is ours to pass on."""
-        with (self.folder / f"{name}.log").open("wb") as log:
+        with (self.folder / f"{name}.log").open("wb") as log, undisturbed():
             child = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -39,7 +41,7 @@ class Processes:
                 env={**os.environ, **environment},
                 start_new_session=True,
             )
-        self.running.append((name, child))
+            self.running.append((name, child))
 
     def sunshave(self, name: str, *arguments: str, **environment: str) -> None:
         """Start one of our own commands."""
@@ -83,4 +85,19 @@ def processes(folder: Path) -> Iterator[Processes]:
     try:
         yield children
     finally:
-        children.stop()
+        with undisturbed():
+            children.stop()
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Ctrl-C waits until the block ends: in the middle of it, a child would be started or stopped by half."""
+    held: list[int] = []
+    before = {number: signal.signal(number, lambda number, _frame: held.append(number)) for number in STOPS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if held:
+        raise KeyboardInterrupt

@@ -111,7 +111,7 @@ def test_an_odd_location_is_warned_of() -> None:
     done = decide([line("topology.locations", {**LOCATION, "colour": "red"}), NOW])
 
     assert 0 == done.returncode
-    assert "warning: location brugge-12: colour" in done.stderr
+    assert "Warning: location brugge-12: colour" in done.stderr
 
 
 @pytest.mark.parametrize("path", ["no/such/file", "."])

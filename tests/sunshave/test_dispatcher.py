@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +242,20 @@ def dispatcher_before_topics(node: Node, folder: Path) -> Iterator[Process]:
     finally:
         running.process.kill()
         running.process.wait()
+
+
+@pytest.mark.parametrize("option", ["--listen", "--http"])
+def test_address_that_is_taken_is_named(option: str) -> None:
+    """And no other one."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        command = [str(Path(sys.executable).with_name("sunshave")), "dispatcher", "--listen", "127.0.0.1:0"]
+        done = subprocess.run([*command, option, address], capture_output=True, text=True, timeout=30, check=False)
+
+    assert (1, f"Error: cannot listen on {address}: Address already in use\n") == (
+        done.returncode,
+        done.stderr[done.stderr.find("Error") :],
+    )
 
 
 def test_open_address_without_secrets_is_refused() -> None:

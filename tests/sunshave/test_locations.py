@@ -70,6 +70,37 @@ def test_a_charger_in_two_locations_is_an_error(tmp_path: Path) -> None:
     assert (2, f"Error: {two}: charger a-1-CP is in location a-1 too\n") == (result.exit_code, result.stderr)
 
 
+def test_a_file_that_is_named_twice_counts_once(tmp_path: Path) -> None:
+    """As in `*.yaml house.yaml`."""
+    file = written(tmp_path / "house.yaml", GOOD.format(name="a-1"))
+
+    result = run("check", file, file)
+
+    assert (0, "", 1) == (result.exit_code, result.stderr, result.stdout.count("accepted"))
+
+
+def test_a_location_in_two_files_is_one_error(tmp_path: Path) -> None:
+    """Its chargers are in both then: that is no news."""
+    one = written(tmp_path / "one.yaml", GOOD.format(name="a-1"))
+    two = written(tmp_path / "two.yaml", GOOD.format(name="a-1"))
+
+    result = run("check", one, two)
+
+    assert (2, f"Error: {two}: location a-1 is in {one} too\n") == (result.exit_code, result.stderr)
+
+
+def test_a_misspelt_key_is_told_beside_the_errors(tmp_path: Path) -> None:
+    """It is most likely why another key is missing."""
+    file = written(tmp_path / "house.yaml", "{location: a, groups: [{id: main, limt_a: 40}]}")
+
+    result = run("check", file)
+
+    assert 2 == result.exit_code
+    assert [f"Warning: {file}: groups[0].limt_a", f"Error: {file}: groups[0].limit_a"] == [
+        line.rsplit(": ", 1)[0] for line in result.stderr.splitlines()
+    ]
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     """No stack trace for a typing mistake."""
     result = run("check", tmp_path / "nothing.yaml")
@@ -114,8 +145,8 @@ def published(bootstrap: str, name: str) -> list[bytes]:
 def test_put_without_a_broker_is_a_sentence(tmp_path: Path) -> None:
     """A wrong address is the commonest mistake."""
     file = written(tmp_path / "good.yaml", GOOD.format(name="x-1"))
-    command = [sys.executable, "-c", "from sunshave.cli import main; main()", "locations", "put", str(file)]
+    command = [sys.executable, "-m", "sunshave", "locations", "put", str(file)]
     result = subprocess.run([*command, "--kafka", "127.0.0.1:1"], capture_output=True, text=True)
 
     assert 1 == result.returncode
-    assert result.stderr.startswith("Error: the broker at 127.0.0.1:1 takes no locations")
+    assert "Error: no broker answers at 127.0.0.1:1 (Connection refused)\n" == result.stderr

@@ -83,20 +83,11 @@ def test_check_names_what_is_missing_and_what_is_kept_wrongly(fresh_broker: str)
 @pytest.mark.slow
 def test_no_broker_is_a_sentence_not_a_trace() -> None:
     """A wrong address is the commonest mistake."""
-    command = [
-        sys.executable,
-        "-c",
-        "from sunshave.cli import main; main()",
-        "topics",
-        "create",
-        "--kafka",
-        "127.0.0.1:1",
-    ]
+    command = [sys.executable, "-m", "sunshave", "topics", "create", "--kafka", "127.0.0.1:1"]
     result = subprocess.run(command, capture_output=True, text=True)
 
     assert 1 == result.returncode
-    assert result.stderr.startswith("Error: no broker answers at 127.0.0.1:1")
-    assert 1 == result.stderr.count("\n")
+    assert "Error: no broker answers at 127.0.0.1:1 (Connection refused)\n" == result.stderr
 
 
 def test_each_topic_has_a_public_json_schema(tmp_path: Path) -> None:

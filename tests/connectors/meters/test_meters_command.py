@@ -77,7 +77,7 @@ def test_every_error_of_the_file_is_listed(tmp_path: Path, command: str) -> None
 
     assert 2 == result.exit_code
     lines = sorted(result.stderr.splitlines())
-    expected = [f"{file}: [1].meter: ", f"{file}: [2].port: ", f"{file}: [2].variant: "]
+    expected = [f"Error: {file}: {path}: " for path in ("[1].meter", "[2].port", "[2].variant")]
     assert len(expected) == len(lines)
     assert all(line.startswith(start) for line, start in zip(lines, expected, strict=True))
 
@@ -87,7 +87,7 @@ def test_file_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["meters", "check", str(tmp_path / "none.yaml")])
 
     assert 2 == result.exit_code
-    assert f"{tmp_path / 'none.yaml'}: No such file or directory\n" == result.stderr
+    assert f"Error: {tmp_path / 'none.yaml'}: No such file or directory\n" == result.stderr
 
 
 def test_missing_password_is_named_before_anything_starts(tmp_path: Path) -> None:
@@ -170,19 +170,19 @@ def test_end_without_kafka_and_without_meter_is_clean_too(tmp_path: Path) -> Non
 
 
 def test_address_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
-    """Somebody else serves there: exit status 2."""
+    """Somebody else serves there: exit status 1, nothing was wrong with the call."""
     file = tmp_path / "meters.yaml"
     file.write_text(GOOD)
     with closing(socket.create_server(("127.0.0.1", 0))) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
         result = CliRunner().invoke(main, ["meters", "run", str(file), "--http", address])
 
-    assert (2, f"{address}: Address already in use\n") == (result.exit_code, result.stderr)
+    assert (1, f"Error: cannot listen on {address}: Address already in use\n") == (result.exit_code, result.stderr)
 
 
 def _cli(command: list[str]) -> list[str]:
     """The installed command's module way, which needs no script on the PATH."""
-    return [command[0], "-c", "from sunshave.cli import main; main()", *command[3:]]
+    return [command[0], "-m", "sunshave", *command[3:]]
 
 
 def _get(url: str) -> str:

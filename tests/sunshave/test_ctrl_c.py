@@ -1,0 +1,100 @@
+"""Ctrl-C ends every command at any moment: no stack trace, status 0 or 130, and nothing left running."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.parts import used
+
+BEGIN = "from sunshave import start; start._leave_when_told(); print('begun', flush=True); start.run()"
+"""As installed; the line says that Python has started, before which no program can be polite."""
+NOBODY = "127.0.0.1:1"
+METERS = "- {location: a, meter: m, type: p1-tcp, host: 127.0.0.1, port: 1, variant: fluvius}\n"
+LOCATION = "location: a\ngroups: [{id: main, limit_a: 40}]\n"
+
+COMMANDS = {
+    "worker": ["worker"],
+    "dispatcher": ["dispatcher", "--listen", "127.0.0.1:0"],
+    "historian": ["historian", "--file", "history.lp"],
+    "meters": ["meters", "run", "meters.yaml"],
+    "topics": ["topics", "create"],
+    "locations": ["locations", "put", "location.yaml"],
+    "explain": ["explain", "a"],
+    "decide": ["decide"],
+    "demo": ["demo"],
+}
+
+
+def left_running(mark: Path) -> list[str]:
+    """Processes that were started with our mark in their environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"SUNSHAVE_MARK={mark}".encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        except OSError:
+            continue
+    return found
+
+
+def interrupted(command: str, folder: Path, after_s: float, times: int = 1) -> tuple[int, str]:
+    """Exit status and what was said on standard error."""
+    (folder / "meters.yaml").write_text(METERS)
+    (folder / "location.yaml").write_text(LOCATION)
+    environment = {**os.environ, "SUNSHAVE_MARK": str(folder), "PYTHONPATH": str(Path(__file__).parents[2])}
+    if command not in ("decide", "demo"):
+        environment["SUNSHAVE_KAFKA"] = NOBODY
+    else:
+        environment.pop("SUNSHAVE_KAFKA", None)
+    process = subprocess.Popen(
+        [sys.executable, "-c", BEGIN, *COMMANDS[command]],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert b"begun\n" == process.stdout.readline()
+    for _ in range(times):
+        time.sleep(after_s)
+        process.send_signal(signal.SIGINT)
+    try:
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    return process.returncode, said.decode()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after_s", [0.0, 0.15, 0.5, 1.5])
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "demo"])
+def test_ctrl_c_ends_a_command_at_any_moment(command: str, after_s: float, tmp_path: Path) -> None:
+    """While it imports, looks for its broker, or works."""
+    status, said = interrupted(command, tmp_path, after_s)
+
+    if not (command in ("topics", "locations", "explain") and "no broker answers" in said):  # it was done before
+        assert status in (0, 130), said
+    assert "Traceback" not in said
+    assert "Aborted" not in said
+    assert [] == left_running(tmp_path)
+
+
+@pytest.mark.embedded
+@pytest.mark.slow
+@pytest.mark.parametrize("after_s", [0.5, 1.5, 3.0])
+def test_ctrl_c_before_the_first_picture_leaves_nothing(after_s: float, tmp_path: Path) -> None:
+    """Broker, topics, worker: whatever the demo has started by then is gone; a second Ctrl-C changes nothing."""
+    used["tansu (demo)"] = ""
+    status, said = interrupted("demo", tmp_path, after_s, times=2)
+
+    assert status in (0, 130), said
+    assert "" == said
+    assert [] == left_running(tmp_path)
