@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pipeline.allocation import Rows
+from pipeline.allocation import Rows, Uses
 from pipeline.facts import Fact, MeterAge
 from pipeline.headroom import Difference, difference
 from pipeline.limits import Bound, phase_bounds, power_bounds
@@ -57,25 +57,45 @@ class Constraints:
     room: list[float] = field(default_factory=list)
     groups_of: list[str] = field(default_factory=list)
     """For each row the group and phase, for `reservation GROUP Lk`."""
-    uses: list[list[tuple[int, float]]] = field(default_factory=list)
+    uses: list[Uses] = field(default_factory=list)
+    one_uses: dict[int, Uses] = field(default_factory=dict)
+    """Of the connectors that can switch: the rows that one ampere on the first phase alone loads."""
     wander: list[float] = field(default_factory=list)
     """For each row what a raise leaves free."""
+    ends: list[float] = field(default_factory=list)
+    """For each row what of it ends with the running window: what was saved in it is no promise for the next one."""
 
-    def rows(self, held: Iterable[tuple[int, float]], calm: bool = False) -> Rows:
-        """The rows for one filling, less what the named connectors hold: (index, amperes).
+    def rows(self, holding: Iterable[Fact], calm: bool = False) -> Rows:
+        """The rows for one filling, less what these connectors hold.
 
         `calm`: less what the load is likely to reach again, too.
         """
         left = [room - free for room, free in zip(self.room, self.wander, strict=True)] if calm else list(self.room)
-        for index, amperes in held:
-            if amperes:
-                for row, unit in self.uses[index]:
-                    left[row] -= unit * amperes
+        for fact in holding:
+            held_a = fact.reservation.held_a
+            if fact.one_use is not None:
+                for row, load in self.held_on(fact).items():
+                    left[row] -= load
+            elif held_a:
+                for row, unit in self.uses[fact.socket.index]:
+                    left[row] -= unit * held_a
         return Rows(list(self.names), left)
 
-    def add(self, name: str, room: float, place: str, wander: float = 0.0) -> int:
+    def uses_on(self, index: int, one: bool) -> Uses:
+        """The rows of a connector: on its first phase alone, or on all."""
+        return self.one_uses[index] if one else self.uses[index]
+
+    def held_on(self, fact: Fact) -> dict[int, float]:
+        """What a connector holds on each row: on all phases, or more than that on the first alone."""
+        held = {row: unit * fact.reservation.all_a for row, unit in self.uses[fact.socket.index]}
+        for row, unit in self.one_uses.get(fact.socket.index, ()):
+            held[row] = max(held.get(row, 0.0), unit * fact.reservation.held_a)
+        return held
+
+    def add(self, name: str, room: float, place: str, wander: float = 0.0, ends: float = 0.0) -> int:
         """A new row; its index."""
         self.wander.append(wander)
+        self.ends.append(ends)
         self.names.append(name)
         self.room.append(room)
         self.groups_of.append(place)
@@ -156,7 +176,7 @@ def _larger_load(one: Load, other: Load) -> Load:
 
 def constraints(tree: Tree, groups: list[GroupNow], facts: list[Fact]) -> Constraints:
     """Every physical row of the location; solar budgets are added by the fillings that need them."""
-    found = Constraints(uses=[[] for _ in facts])
+    found = Constraints(uses=[[] for _ in facts], one_uses={f.socket.index: [] for f in facts if f.one_use is not None})
     for group in groups:
         below = [facts[i] for i in group.node.sockets_below]
         if below:
@@ -174,29 +194,36 @@ def _phase_rows(found: Constraints, group: GroupNow, below: list[Fact]) -> None:
         text = f"limit {name} {bound.by[6:]}" if external else f"{bound.by} {name} L{phase + 1}"
         row = found.add(text, room, f"{name} L{phase + 1}", group.wanders_a[phase])
         for fact in below:
-            if fact.use.on[phase]:
-                found.uses[fact.socket.index].append((row, fact.use.on[phase]))
+            if fact.all_use.on[phase]:
+                found.uses[fact.socket.index].append((row, fact.all_use.on[phase]))
+            if fact.one_use is not None and fact.one_use.on[phase]:
+                found.one_uses[fact.socket.index].append((row, fact.one_use.on[phase]))
 
 
 def _power_rows(found: Constraints, tree: Tree, group: GroupNow, below: list[Fact]) -> None:
     name = group.node.group.id
-    rows = [(f"limit {name} {bound.by[6:]}", bound.value) for bound in group.power_limits]
+    rows = [(f"limit {name} {bound.by[6:]}", bound.value, 0.0) for bound in group.power_limits]
     if group.window is not None:
-        rows.append((f"window {name}", group.window.allowed_w))
-    for text, watts in rows:
+        window = group.window
+        rows.append((f"window {name}", window.allowed_w, max(0.0, window.allowed_w - window.cap_w)))
+    for text, watts, ends_w in rows:
         wander_w = sum(group.wanders_a) * tree.location.grid.voltage_v
-        row = found.add(text, watts - group.others_w, name, wander_w)
+        row = found.add(text, watts - group.others_w, name, wander_w, ends_w)
+        volts = tree.location.grid.voltage_v
         for fact in below:
-            volts = tree.location.grid.voltage_v
-            found.uses[fact.socket.index].append((row, volts * fact.use.power_factor))
+            found.uses[fact.socket.index].append((row, volts * fact.all_use.power_factor))
+            if fact.one_use is not None:
+                found.one_uses[fact.socket.index].append((row, volts * fact.one_use.power_factor))
 
 
 def _unbalance_rows(found: Constraints, tree: Tree, facts: list[Fact], limit_a: float) -> None:
     for phase in range(tree.phases):
         row = found.add("unbalance", limit_a, f"unbalance L{phase + 1}")
         for fact in facts:
-            if fact.use.on[phase] and _unbalanced(fact):
-                found.uses[fact.socket.index].append((row, fact.use.on[phase]))
+            if fact.all_use.on[phase] and _unbalanced(fact):
+                found.uses[fact.socket.index].append((row, fact.all_use.on[phase]))
+            if fact.one_use is not None and fact.one_use.on[phase]:
+                found.one_uses[fact.socket.index].append((row, fact.one_use.on[phase]))
 
 
 def _unbalanced(fact: Fact) -> bool:

@@ -39,6 +39,8 @@ class Outcome:
     windows: list[ClosedWindow]
     facts: list[Fact]
     shares: Shares
+    one_phase: list[bool]
+    """For each connector whether it charges on its first phase alone."""
     shown: dict[int, Difference] = field(default_factory=dict)
 
 
@@ -55,23 +57,25 @@ def decide(tree: Tree, state: LocationState, now_ms: int) -> Outcome:
     released = release(facts, shares, found, suns, control, now_ms)
     name = f"{tree.location.location}@{now_ms}"
     held_a = [_held_after(f, released[f.socket.index].limit_a) for f in facts]
+    loads = [_load_after(f, released[f.socket.index]) for f in facts]
     views = [_connector_view(f, shares.of[f.socket.index], released[f.socket.index], held_a) for f in facts]
     decision = Decision(
         location=tree.location.location,
         decision=name,
         at=to_moment(now_ms),
         inputs={topic: state.inputs[topic] for topic in sorted(state.inputs)},
-        groups=[_group_view(g, facts, held_a, suns) for g in groups],
+        groups=[_group_view(g, loads, suns) for g in groups],
         connectors=views,
         setpoints=[
-            setpoint(tree.location.location, name, f, v.limit_a, v.binding, control, now_ms)
+            setpoint(tree.location.location, name, f, v.limit_a, one, v.binding, control, now_ms)
             for f, v in zip(facts, views, strict=True)
-            if due(f, v.limit_a, control, now_ms)
+            if due(f, v.limit_a, one := released[f.socket.index].one_phase, control, now_ms)
         ],
         alarms=alarms(groups, facts),
     )
     windows = [w for g in groups if g.window is not None for w in closed_windows(tree, state, g.node, now_ms)]
-    return Outcome(tree, now_ms, decision, windows, facts, shares, shown)
+    one_phase = [released[f.socket.index].one_phase for f in facts]
+    return Outcome(tree, now_ms, decision, windows, facts, shares, one_phase, shown)
 
 
 def _shares(
@@ -91,6 +95,8 @@ def _shares(
         return share(facts, found, suns, clocks, control, now_ms)
     calm = share(facts, found, suns, clocks, control, now_ms, calm=True)
     shares = share(facts, found, suns, clocks, control, now_ms)
+    if calm.phases != shares.phases:  # two plans for different phases cannot be compared
+        return shares
     if calm.placed >= shares.placed and any(_comes_down(f, shares.of[f.socket.index]) for f in facts):
         shares.of = calm.of
     shares.calm = calm.of
@@ -123,8 +129,8 @@ def _rounded(values: list[float]) -> list[float]:
     return [round(v, DECIMALS) + 0.0 for v in values]
 
 
-def _group_view(group: GroupNow, facts: list[Fact], held_a: list[float], suns: dict[int, Sun]) -> GroupView:
-    below = [facts[i] for i in group.node.sockets_below]
+def _group_view(group: GroupNow, loads: list[tuple[float, ...]], suns: dict[int, Sun]) -> GroupView:
+    below = [loads[i] for i in group.node.sockets_below]
     phases = range(len(group.bounds))
     sun = next((s for s in distinct(suns) if s.group == group.node.group.id), None)
     excess_a = sun.excess_a if sun is not None else None
@@ -137,7 +143,7 @@ def _group_view(group: GroupNow, facts: list[Fact], held_a: list[float], suns: d
         unmanaged_a=_rounded(group.unmanaged_a),
         headroom_a=_rounded(group.headroom_a),
         overload_a=_rounded(group.overload_a),
-        reserved_a=_rounded([sum(held_a[f.socket.index] * f.use.on[p] for f in below) for p in phases]),
+        reserved_a=_rounded([sum(load[p] for load in below) for p in phases]),
         excess_a=None if excess_a is None else round(excess_a, DECIMALS) + 0.0,
         budget_a=None if budget_a is None else round(budget_a, DECIMALS) + 0.0,
         window=view(group.window, capacity, group.others_w) if group.window and capacity else None,
@@ -148,6 +154,17 @@ def _group_view(group: GroupNow, facts: list[Fact], held_a: list[float], suns: d
 def _held_after(fact: Fact, limit_a: float) -> float:
     """What a connector holds once this decision is out: its reservation, or the higher limit that it is told."""
     return max(fact.reservation.held_a, limit_a) if fact.heard else fact.reservation.held_a
+
+
+def _load_after(fact: Fact, new: Released) -> tuple[float, ...]:
+    """What a connector holds on each building phase once this decision is out."""
+    held, all_on = fact.reservation, fact.all_use.on
+    told_a = new.limit_a if fact.heard else 0.0
+    if fact.one_use is None:
+        held_a = max(held.held_a, told_a)
+        return tuple(held_a * on for on in all_on)
+    all_a, one_a = (held.all_a, max(held.held_a, told_a)) if new.one_phase else (max(held.all_a, told_a), held.held_a)
+    return tuple(max(all_a * on, one_a * one) for on, one in zip(all_on, fact.one_use.on, strict=True))
 
 
 def _connector_view(fact: Fact, target: Share, released: Released, held_a: list[float]) -> ConnectorView:
@@ -191,10 +208,12 @@ def commit(state: LocationState, outcome: Outcome) -> None:
         own = fact.state
         store(own, fact.learnt)
         _move_timers(own, fact, outcome.shares, now_ms)
+        _move_phases(own, fact, outcome.shares, outcome.one_phase[fact.socket.index], now_ms)
         _forget_readings(own, horizon_ms)
         new = sent.get(fact.socket.key)
         if new is not None:
-            note_sent(own, new.seq, new.limit_a, fact.standing_a, control, now_ms)
+            one_phase = outcome.one_phase[fact.socket.index]
+            note_sent(own, new.seq, new.limit_a, one_phase, fact.standing_a, control, now_ms)
     for index, shown in outcome.shown.items():
         meter = tree.nodes[index].meter
         assert meter is not None
@@ -218,6 +237,24 @@ def _move_timers(own: ConnectorState, fact: Fact, shares: Shares, now_ms: int) -
     own.covered_since_ms = clock.covered_since_ms if clock is not None else None
     own.uncovered_since_ms = clock.uncovered_since_ms if clock is not None else None
     own.solar_running = clock is not None and fact.socket.index in shares.placed
+
+
+def _move_phases(own: ConnectorState, fact: Fact, shares: Shares, one_phase: bool, now_ms: int) -> None:
+    """The phases that it was told, and since when others would have been better. An idle car is free to choose."""
+    if not fact.wants or fact.one_use is None:
+        own.one_phase, own.switch_since_ms, own.started_ms, own.switched_ms = False, None, None, None
+        return
+    chosen = shares.phases.get(fact.socket.index)
+    switched = one_phase != own.one_phase
+    runs = chosen is not None and fact.standing_a is not None and fact.standing_a >= fact.min_a
+    if switched and runs:
+        own.switched_ms = now_ms
+    if chosen is None:
+        own.started_ms = None
+    elif own.started_ms is None:
+        own.started_ms = now_ms
+    own.one_phase = one_phase
+    own.switch_since_ms = chosen.since_ms if chosen is not None and not switched else None
 
 
 def _forget_readings(own: ConnectorState, horizon_ms: int) -> None:

@@ -29,6 +29,13 @@ class Fact:
     state: ConnectorState
     learnt: Learnt
     use: PhaseUse
+    """What one ampere of it means for the building, on the phases that it may use as things stand."""
+    all_use: PhaseUse
+    """The same on all phases that it ever uses."""
+    one_use: PhaseUse | None
+    """The same on its first phase alone, where it can be switched down to that (`pipeline.switching`)."""
+    switchable: bool
+    """Whether its number of phases is to be chosen anew in this decision."""
     reservation: Reservation
     heard: bool
     online: bool
@@ -48,6 +55,11 @@ class Fact:
     @property
     def suspended(self) -> bool:
         return self.state.reading is not None and self.state.reading.status == "SuspendedEV"
+
+    @property
+    def on_one(self) -> bool:
+        """Whether it was told to charge on its first phase alone."""
+        return self.one_use is not None and self.state.one_phase
 
     @property
     def min_a(self) -> float:
@@ -99,12 +111,21 @@ def _fact(tree: Tree, socket: Socket, state: LocationState, ages: dict[int, Mete
     wants = reading is not None and reading.status in WANTING
     wanted_a, wanted_by = _wish(socket, learnt, reading, control) if wants else (0.0, "max_a")
     age, old_meter = _oldest(tree, socket, ages) if ages else ("fresh", "")
+    all_use = socket.use if learnt.phases is None else _use_of(tree, socket, learnt.phases)
+    one_use = None if learnt.phases is not None or learnt.ignores_phases else socket.one_use
+    held = reservation(own, socket.fallback_a, one_use is not None, control, now_ms)
     return Fact(
         socket=socket,
         state=own,
         learnt=learnt,
-        use=socket.use if learnt.phases is None else _use_of(tree, socket, learnt.phases),
-        reservation=reservation(own, socket.fallback_a, control, now_ms),
+        use=one_use if one_use is not None and own.one_phase and held.all_a == 0 else all_use,
+        all_use=all_use,
+        one_use=one_use,
+        switchable=one_use is not None
+        and age == "fresh"
+        and not held.lapsing
+        and not _held_on_its_phases(own, control, now_ms),
+        reservation=held,
         heard=reading is not None,
         online=reading is not None and reading.online,
         silent=reading is not None and now_ms - reading.at_ms > control.silent_s * 1000,
@@ -115,6 +136,12 @@ def _fact(tree: Tree, socket: Socket, state: LocationState, ages: dict[int, Mete
         meter_age=age,
         old_meter=old_meter,
     )
+
+
+def _held_on_its_phases(own: ConnectorState, control: Control, now_ms: int) -> bool:
+    """Whether it was switched, or started on one phase, less than `switch_hold_s` ago (`pipeline.switching`)."""
+    moments = (own.switched_ms, own.started_ms if own.one_phase else None)
+    return any(at_ms is not None and now_ms - at_ms < control.switch_hold_s * 1000 for at_ms in moments)
 
 
 def _use_of(tree: Tree, socket: Socket, phases: tuple[int, ...]) -> PhaseUse:

@@ -2,7 +2,8 @@
 
 Under-draw: who has drawn less than offered (by more than `under_draw_margin_a`) for `settle_s` wants its draw plus that
 margin, until it takes all of its offer. Phases: a car that for `settle_s` draws on fewer phases than its charger has
-counts on those only. Both end with the first record of another transaction or of an idle connector.
+counts on those only. A charger that draws on all phases `settle_s` after it was told to use one cannot be switched. All
+of it ends with the first record of another transaction or of an idle connector.
 
 Offered is the accepted limit at the time of the reading; the draw is the highest phase.
 """
@@ -12,15 +13,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.records import WANTING
-from pipeline.reservations import accepted
+from pipeline.reservations import IN_USE_A, accepted, beyond_first_a
 from pipeline.state import ConnectorState, Reading
 from topology.location import Control
 
 TAKES_ALL_A = 0.3
 """Within this of its offer a car takes all of it (design §9). Larger: measurement noise ends the saving; smaller: a
 car that is satisfied with less would never be believed."""
-IN_USE_A = 1.0
-"""More than this is a phase in use (design §9); less is a meter's noise or a car's electronics."""
 
 
 @dataclass(slots=True)
@@ -34,6 +33,7 @@ class Learnt:
     phases: tuple[int, ...] | None
     at_ms: int
     transaction: str | None
+    ignores_phases: bool
 
 
 def learn(state: ConnectorState, phases: int, control: Control) -> Learnt:
@@ -46,6 +46,7 @@ def learn(state: ConnectorState, phases: int, control: Control) -> Learnt:
         state.learnt_phases,
         state.learnt_at_ms,
         state.learnt_transaction,
+        state.ignores_phases,
     )
     if max((*learnt.seen_phases, *(learnt.phases or ()), 0)) >= phases:  # learnt when its charger had more of them
         learnt.fewer_since_ms, learnt.phases, learnt.seen_phases = None, None, ()
@@ -60,13 +61,27 @@ def _learn_one(learnt: Learnt, state: ConnectorState, reading: Reading, phases: 
     if reading.status not in WANTING or reading.transaction != learnt.transaction:
         learnt.transaction = reading.transaction if reading.status in WANTING else None
         learnt.under_since_ms = learnt.fewer_since_ms = learnt.phases = None
-        learnt.under_draw = False
+        learnt.under_draw = learnt.ignores_phases = False
         learnt.seen_phases = ()
     if reading.status not in WANTING or reading.current_a is None or not reading.online:
         return
     _under_draw(learnt, state, reading, control)
     if len(reading.current_a) == phases:
-        _phases(learnt, reading, phases, control)
+        if any(grant.one_phase for grant in state.grants):
+            _one_phase(learnt, state, reading, control)
+        else:
+            _phases(learnt, reading, phases, control)
+
+
+def _one_phase(learnt: Learnt, state: ConnectorState, reading: Reading, control: Control) -> None:
+    """A car that was told to use one phase says nothing of how many it has; one that uses more does not listen."""
+    assert reading.current_a is not None
+    learnt.fewer_since_ms, learnt.seen_phases = None, ()
+    taken = accepted(state)
+    if taken is None or not taken.one_phase or reading.at_ms < taken.at_ms + control.settle_s * 1000:
+        return
+    if beyond_first_a(reading) > 0:
+        learnt.ignores_phases = True
 
 
 def _under_draw(learnt: Learnt, state: ConnectorState, reading: Reading, control: Control) -> None:
@@ -112,3 +127,4 @@ def store(state: ConnectorState, learnt: Learnt) -> None:
     state.learnt_phases = learnt.phases
     state.learnt_at_ms = learnt.at_ms
     state.learnt_transaction = learnt.transaction
+    state.ignores_phases = learnt.ignores_phases

@@ -16,12 +16,14 @@ from pipeline.state import ConnectorState, Grant
 from topology.location import Control
 
 
-def due(fact: Fact, limit_a: float, control: Control, now_ms: int) -> bool:
+def due(fact: Fact, limit_a: float, one_phase: bool, control: Control, now_ms: int) -> bool:
     """Whether a setpoint must go out."""
     if not fact.heard:
         return False
     sent = fact.state.sent
     if sent is None or abs(limit_a - sent.limit_a) > EPS_A:
+        return True
+    if limit_a > 0 and one_phase != sent.one_phase:
         return True
     if now_ms - sent.at_ms >= control.lease_s * 500:
         return True
@@ -30,7 +32,14 @@ def due(fact: Fact, limit_a: float, control: Control, now_ms: int) -> bool:
 
 
 def setpoint(
-    location: str, decision: str, fact: Fact, limit_a: float, reason: str, control: Control, now_ms: int
+    location: str,
+    decision: str,
+    fact: Fact,
+    limit_a: float,
+    one_phase: bool,
+    reason: str,
+    control: Control,
+    now_ms: int,
 ) -> Setpoint:
     """The setpoint of one connector. Sequence numbers grow and tell the time: the newest one counts everywhere."""
     connector = fact.socket.connector
@@ -43,19 +52,25 @@ def setpoint(
         issued_at=to_moment(now_ms),
         valid_until=to_moment(now_ms + round(control.lease_s * 1000)),
         limit_a=limit_a,
-        phases=connector.phases,
+        phases=1 if one_phase else connector.phases,
         fallback_a=fact.socket.charger.fallback_a,
         reason=reason,
     )
 
 
 def note_sent(
-    state: ConnectorState, seq: int, limit_a: float, standing_a: float | None, control: Control, now_ms: int
+    state: ConnectorState,
+    seq: int,
+    limit_a: float,
+    one_phase: bool,
+    standing_a: float | None,
+    control: Control,
+    now_ms: int,
 ) -> None:
     """The setpoint counts as sent: it may be acted on until it expires or is answered."""
-    grant = Grant(seq, limit_a, now_ms, now_ms + round(control.lease_s * 1000), "sent")
+    grant = Grant(seq, limit_a, now_ms, now_ms + round(control.lease_s * 1000), "sent", one_phase)
     forget_expired(state, control, now_ms)
-    waiting = [g for g in state.grants if g.state not in ("sent", "timeout") or abs(g.limit_a - limit_a) > EPS_A]
+    waiting = [g for g in state.grants if g.state not in ("sent", "timeout") or not _same(g, grant)]
     state.grants = [*waiting, grant]
     state.sent = grant
     state.seq = seq
@@ -63,3 +78,7 @@ def note_sent(
         state.unanswered_since_ms = now_ms
     if standing_a is None or limit_a > standing_a + EPS_A:
         state.last_increase_ms = now_ms
+
+
+def _same(one: Grant, other: Grant) -> bool:
+    return abs(one.limit_a - other.limit_a) <= EPS_A and one.one_phase == other.one_phase

@@ -73,4 +73,7 @@ def _timers_move(outcome: Outcome) -> bool:
         new = (clock.covered_since_ms, clock.uncovered_since_ms) if clock is not None else (None, None)
         if new != (own.covered_since_ms, own.uncovered_since_ms):
             return True
+        phases = shares.phases.get(fact.socket.index)
+        if (phases.since_ms if phases is not None else None) != own.switch_since_ms:
+            return True
     return False

@@ -14,6 +14,7 @@ from pipeline.constraints import Constraints
 from pipeline.facts import Fact
 from pipeline.sharing import Share, Shares
 from pipeline.solar import Sun, distinct, whole_budget_a
+from pipeline.switching import largest_step_over
 from topology.location import Control
 from topology.steps import floor_to_step
 
@@ -24,13 +25,14 @@ class Released:
 
     limit_a: float
     binding: str
+    one_phase: bool = False
 
 
 def release(
     facts: list[Fact], shares: Shares, found: Constraints, suns: dict[int, Sun], control: Control, now_ms: int
 ) -> dict[int, Released]:
     """Every connector's limit, by index."""
-    rows = found.rows(((f.socket.index, f.reservation.held_a) for f in facts), calm=True)
+    rows = found.rows(facts, calm=True)
     sun_rows = _sun_rows(rows, facts, shares, suns)
     released: dict[int, Released] = {}
     asks: list[Ask] = []
@@ -38,10 +40,15 @@ def release(
         index = fact.socket.index
         target = _lasting(fact, shares)
         sun = suns.get(index)
-        uses = found.uses[index]
-        soft = [(sun_rows[id(sun)], fact.use.total)] if sun is not None and id(sun) in sun_rows else []
+        sun_row = sun_rows.get(id(sun)) if sun is not None else None
+        if fact.one_use is not None and _steps_over(fact, target):
+            released[index] = _step_over(fact, target, rows, sun_row, found)
+            continue
+        use = fact.one_use if target.one_phase and fact.one_use is not None else fact.all_use
+        uses = found.uses_on(index, target.one_phase and fact.one_use is not None)
+        soft = [(sun_row, use.total)] if sun_row is not None else []
         if target.target_a <= fact.reservation.held_a + EPS_A:
-            released[index] = _hold(fact, target, target.target_a, control, now_ms)
+            released[index] = _hold(fact, target, control, now_ms)
             continue
         ask = _rise(fact, target, rows, uses, soft, found, released, shares, control, now_ms)
         if ask is not None:
@@ -51,8 +58,50 @@ def release(
         fact, target = facts[ask.index], _lasting(facts[ask.index], shares)
         reached = ask.given_a >= target.target_a - EPS_A
         binding = target.binding if reached else _reserved(ask.binding, found)
-        released[ask.index] = _small_change(fact, Released(ask.given_a, binding), target, control, now_ms)
+        new = Released(ask.given_a, binding, target.one_phase)
+        released[ask.index] = _small_change(fact, new, target, control, now_ms)
     return released
+
+
+def _steps_over(fact: Fact, target: Share) -> bool:
+    """Whether a car is to charge on other phases than all of what it holds is for."""
+    held = fact.reservation
+    return (
+        target.target_a > 0
+        and held.held_a > EPS_A
+        and (held.all_a > EPS_A if target.one_phase else held.all_a < held.held_a - EPS_A)
+    )
+
+
+def _step_over(fact: Fact, target: Share, rows: Rows, sun_row: int | None, found: Constraints) -> Released:
+    """The limit of a car that changes its phases: as much as there is room for beside what it holds on the old ones.
+
+    Where that is less than its minimum it stays on the old ones, no higher than its share, so that others get room.
+    """
+    index, step_a = fact.socket.index, fact.socket.connector.step_a
+    held = found.held_on(fact)
+    one = target.one_phase
+    use = fact.one_use if one and fact.one_use is not None else fact.all_use
+    most_a = largest_step_over(fact, one, target.target_a, rows.left, found)
+    if sun_row is not None:
+        most_a = min(most_a, (max(0.0, rows.left[sun_row]) + _held_total_a(fact)) / use.total)
+    limit_a = floor_to_step(most_a, step_a)
+    if limit_a < fact.min_a:
+        stays_a = min(fact.standing_a or 0.0, target.target_a)
+        return Released(stays_a, target.binding, fact.on_one)
+    for row, unit in found.uses_on(index, one):
+        rows.left[row] -= max(0.0, unit * limit_a - held.get(row, 0.0))
+    if sun_row is not None:
+        rows.left[sun_row] -= max(0.0, use.total * limit_a - _held_total_a(fact))
+    return Released(limit_a, target.binding, one)
+
+
+def _held_total_a(fact: Fact) -> float:
+    """What a car holds, as a sum over the phases."""
+    held = fact.reservation
+    if fact.one_use is None:
+        return fact.use.total * held.held_a
+    return max(fact.all_use.total * held.all_a, fact.one_use.total * held.held_a)
 
 
 def _lasting(fact: Fact, shares: Shares) -> Share:
@@ -62,7 +111,7 @@ def _lasting(fact: Fact, shares: Shares) -> Share:
     standing_a = fact.standing_a if fact.standing_a is not None else 0.0
     if calm is None or calm.target_a >= target.target_a or target.target_a <= standing_a:
         return target
-    return calm if calm.target_a > standing_a else Share(standing_a, calm.binding)
+    return calm if calm.target_a > standing_a else Share(standing_a, calm.binding, target.one_phase)
 
 
 def _sun_rows(rows: Rows, facts: list[Fact], shares: Shares, suns: dict[int, Sun]) -> dict[int, int]:
@@ -73,7 +122,7 @@ def _sun_rows(rows: Rows, facts: list[Fact], shares: Shares, suns: dict[int, Sun
         if budget_a is None:
             continue
         members = [f for f in facts if suns.get(f.socket.index) is sun and f.wants and not f.fixed]
-        held = sum(f.use.total * max(f.reservation.held_a, _set_aside_a(f, shares)) for f in members)
+        held = sum(max(_held_total_a(f), f.use.total * _set_aside_a(f, shares)) for f in members)
         found[id(sun)] = rows.add(sun.row_name, budget_a - held)
     return found
 
@@ -90,12 +139,13 @@ def _held_back(fact: Fact, control: Control, now_ms: int) -> bool:
     return last_ms is not None and now_ms - last_ms < control.increase_every_s * 1000
 
 
-def _hold(fact: Fact, target: Share, limit_a: float, control: Control, now_ms: int) -> Released:
+def _hold(fact: Fact, target: Share, control: Control, now_ms: int) -> Released:
     """A limit that needs no room: a decrease, or a rise within what it holds already; only a rise can be held back."""
-    standing_a = fact.standing_a
+    standing_a, limit_a = fact.standing_a, target.target_a
     if standing_a is not None and limit_a > standing_a + EPS_A and _held_back(fact, control, now_ms):
-        return Released(standing_a, "increase_every_s")
-    return _small_change(fact, Released(limit_a, target.binding), target, control, now_ms)
+        return Released(standing_a, "increase_every_s", target.one_phase)
+    new = Released(limit_a, target.binding, target.one_phase)
+    return _small_change(fact, new, target, control, now_ms)
 
 
 def _small_change(fact: Fact, new: Released, target: Share, control: Control, now_ms: int) -> Released:
@@ -106,7 +156,7 @@ def _small_change(fact: Fact, new: Released, target: Share, control: Control, no
     sent = fact.state.sent
     if sent is not None and now_ms - sent.at_ms >= control.lease_s * 500:
         return new
-    return Released(standing_a, target.binding)
+    return Released(standing_a, target.binding, target.one_phase)
 
 
 def _rise(
@@ -127,12 +177,12 @@ def _rise(
     low_a = floor_to_step(min(held_a, target.target_a), connector.step_a)
     if fact.standing_a is not None and _held_back(fact, control, now_ms):
         stays_a = min(max(fact.standing_a, 0.0), target.target_a)
-        released[index] = Released(stays_a, "increase_every_s")
+        released[index] = Released(stays_a, "increase_every_s", target.one_phase)
         return None
     if low_a < fact.min_a - EPS_A:
         blocked = blocking_row(rows, [*uses, *_beyond(soft, fact, shares, held_a)], fact.min_a - held_a)
         if blocked is not None:
-            released[index] = Released(0.0, _reserved(rows.names[blocked], found))
+            released[index] = Released(0.0, _reserved(rows.names[blocked], found), target.one_phase)
             return None
         take(rows, uses, fact.min_a - held_a)
         take(rows, _beyond(soft, fact, shares, held_a), fact.min_a - held_a)

@@ -17,6 +17,8 @@ SEEN_A = 0.5
 """A decrease is seen when no phase is more than this above it (design §9)."""
 OVER_DRAW_A = 1.0
 """More than this above everything it was allowed is a violation (design §9)."""
+IN_USE_A = 1.0
+"""More than this is a phase in use (design §9); less is a meter's noise or a car's electronics."""
 
 NOT_TAKEN = frozenset({"rejected", "unsupported", "offline", "superseded", "expired"})
 
@@ -26,6 +28,8 @@ class Reservation:
     """What a connector holds (amperes per phase in use), and why others may not count on it moving."""
 
     held_a: float
+    all_a: float
+    """What of it may flow on all phases of a connector that can switch; else the same as `held_a`."""
     allowed_a: float
     """The most that it was ever allowed and may still act on, the measured current left out."""
     over_draw: bool
@@ -43,14 +47,18 @@ def accepted(state: ConnectorState) -> Grant | None:
     return None
 
 
-def reservation(state: ConnectorState, fallback_a: float, control: Control, now_ms: int) -> Reservation:
-    """What a connector holds at `now_ms`. `fallback_a`: what it falls to without us, its rating where not known."""
+def reservation(state: ConnectorState, fallback_a: float, switches: bool, control: Control, now_ms: int) -> Reservation:
+    """What a connector holds at `now_ms`.
+
+    `fallback_a`: what it falls to without us, on all of its phases; its rating where that is not known. `switches`:
+    whether it can be told to use one phase alone.
+    """
     skew_ms = round(control.lease_skew_s * 1000)
     taken = accepted(state)
     living = taken is not None and taken.until_ms is not None and now_ms < taken.until_ms + skew_ms
     allowed_a = 0.0 if living else fallback_a
     for grant in state.grants:
-        if (grant.until_ms is None or now_ms < grant.until_ms + skew_ms) and grant.limit_a > allowed_a:
+        if grant.limit_a > allowed_a and _counts(grant, skew_ms, now_ms):
             allowed_a = grant.limit_a
     runs_out = _runs_out(taken, control, now_ms)
     if runs_out:
@@ -60,13 +68,37 @@ def reservation(state: ConnectorState, fallback_a: float, control: Control, now_
     if state.reading is not None and state.reading.at_ms >= lapsed_ms:
         measured_a = state.reading.draw_a  # one from before a lease ran out says nothing of what came after
     held_a = max(allowed_a, measured_a)
+    over_draw = measured_a > allowed_a + OVER_DRAW_A
+    all_a = held_a
+    if switches:
+        others_a = beyond_first_a(state.reading) if measured_a > 0 else 0.0
+        allowed_all_a = max(
+            fallback_a if runs_out or not living else 0.0,
+            *(g.limit_a for g in state.grants if not g.one_phase and _counts(g, skew_ms, now_ms)),
+            0.0,
+        )
+        all_a = max(allowed_all_a, measured_a if others_a > 0 else 0.0)
+        over_draw = over_draw or others_a > allowed_all_a + OVER_DRAW_A
     return Reservation(
         held_a=held_a,
+        all_a=all_a,
         allowed_a=allowed_a,
-        over_draw=measured_a > allowed_a + OVER_DRAW_A,
-        stuck=_decrease_failed(state, held_a, control, now_ms),
+        over_draw=over_draw,
+        stuck=_decrease_failed(state, held_a, all_a, control, now_ms),
         lapsing=runs_out,
     )
+
+
+def _counts(grant: Grant, skew_ms: int, now_ms: int) -> bool:
+    return grant.until_ms is None or now_ms < grant.until_ms + skew_ms
+
+
+def beyond_first_a(reading: Reading | None) -> float:
+    """The highest current on other phases than the first; what is no more than a meter's noise is none."""
+    if reading is None or reading.current_a is None:
+        return 0.0
+    most_a = max(reading.current_a[1:], default=0.0)
+    return most_a if most_a > IN_USE_A else 0.0
 
 
 def _runs_out(taken: Grant | None, control: Control, now_ms: int) -> bool:
@@ -74,8 +106,10 @@ def _runs_out(taken: Grant | None, control: Control, now_ms: int) -> bool:
     return taken is not None and taken.until_ms is not None and now_ms >= taken.until_ms - control.ack_s * 1000
 
 
-def _decrease_failed(state: ConnectorState, held_a: float, control: Control, now_ms: int) -> bool:
-    if state.sent is None or state.sent.limit_a >= held_a - 1e-9:
+def _decrease_failed(state: ConnectorState, held_a: float, all_a: float, control: Control, now_ms: int) -> bool:
+    if state.sent is None:
+        return False
+    if state.sent.limit_a >= held_a - 1e-9 and not (state.sent.one_phase and all_a > 0):
         return False
     waited_ms = now_ms - (state.unanswered_since_ms if state.unanswered_since_ms is not None else now_ms)
     return state.failed or waited_ms >= control.ack_s * 1000
@@ -95,10 +129,13 @@ def apply_answer(
             state.grants = [g for g in state.grants if g.state != "unseen"]
         return
     if answer == "accepted":
-        _accept(state, taken, Grant(seq, limit_a, at_ms, until_ms, "accepted"), before_a)
+        one_phase = any(g.one_phase for g in state.grants if g.seq == seq)
+        _accept(state, taken, Grant(seq, limit_a, at_ms, until_ms, "accepted", one_phase), before_a)
     elif answer == "timeout":
         state.grants = [
-            Grant(g.seq, g.limit_a, g.at_ms, g.until_ms, "timeout") if g.seq == seq and g.state == "sent" else g
+            Grant(g.seq, g.limit_a, g.at_ms, g.until_ms, "timeout", g.one_phase)
+            if g.seq == seq and g.state == "sent"
+            else g
             for g in state.grants
         ]
         _not_taken(state, seq)
@@ -116,11 +153,11 @@ def _not_taken(state: ConnectorState, seq: int) -> None:
 
 def _accept(state: ConnectorState, taken: Grant | None, new: Grant, before_a: float) -> None:
     """The new limit counts; every higher one before it counts on until it is seen that the car has come down."""
-    older = [g for g in state.grants if g.seq < new.seq and g.limit_a > new.limit_a + 1e-9]
+    older = [g for g in state.grants if g.seq < new.seq and _allows_more(g, new)]
     lapsed = taken is None or (taken.until_ms is not None and taken.until_ms <= new.at_ms)
     if lapsed and before_a > new.limit_a + 1e-9:
         older.append(Grant(-1, before_a, new.at_ms, None, "accepted"))
-    unseen = [Grant(g.seq, g.limit_a, g.at_ms, g.until_ms, "unseen") for g in older]
+    unseen = [Grant(g.seq, g.limit_a, g.at_ms, g.until_ms, "unseen", g.one_phase) for g in older]
     state.grants = [new, *unseen, *(g for g in state.grants if g.seq > new.seq)]
     if state.sent is None or new.seq >= state.sent.seq:
         state.failed = False
@@ -129,12 +166,19 @@ def _accept(state: ConnectorState, taken: Grant | None, new: Grant, before_a: fl
         see(state, reading)
 
 
+def _allows_more(old: Grant, new: Grant) -> bool:
+    """Whether an older grant lets a car draw what the new one does not: more amperes, or on more phases."""
+    return old.limit_a > new.limit_a + 1e-9 or (new.one_phase and not old.one_phase and old.limit_a > 0)
+
+
 def see(state: ConnectorState, reading: Reading) -> None:
     """A reading after the acceptance that shows no phase above the new limit ends what is unseen."""
     if reading.current_a is None or len(state.grants) < 2:
         return
     taken = accepted(state)
-    if taken is not None and reading.at_ms > taken.at_ms and reading.draw_a <= taken.limit_a + SEEN_A:
+    if taken is None or reading.at_ms <= taken.at_ms or reading.draw_a > taken.limit_a + SEEN_A:
+        return
+    if not taken.one_phase or max(reading.current_a[1:], default=0.0) <= SEEN_A:
         state.grants = [g for g in state.grants if g.state != "unseen"]
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pipeline.allocation import EPS_A, Ask, Rows, blocking_row, fill, take
+from pipeline.allocation import EPS_A, Ask, Rows, Uses, blocking_row, fill, take
 from pipeline.constraints import Constraints
 from pipeline.facts import Fact
 from pipeline.solar import Member, Sun, Timer, add_rows, distinct, threshold_a, timer
+from pipeline.switching import Phases, extra_uses, phases_of
 from pipeline.turns import Turns, change_turns, in_order
 from topology.location import Control
+from topology.phases import PhaseUse
 from topology.steps import ceil_to_step, floor_to_step
 
 
@@ -24,6 +26,8 @@ class Share:
 
     target_a: float
     binding: str
+    one_phase: bool = False
+    """On its first phase alone (`pipeline.switching`)."""
 
 
 @dataclass(slots=True)
@@ -34,6 +38,8 @@ class Shares:
     order: dict[int, int] = field(default_factory=dict)
     timers: dict[int, Timer] = field(default_factory=dict)
     placed: set[int] = field(default_factory=set)
+    phases: dict[int, Phases] = field(default_factory=dict)
+    """Of the connectors that can switch and were started."""
     calm: dict[int, Share] = field(default_factory=dict)
     """The shares of what is left when the load comes back, where it wanders: nobody is raised above his."""
     turns: Turns = field(default_factory=Turns)
@@ -61,6 +67,8 @@ def share(
         shares.of[index] = own.of[index]
         if index in own.timers:
             shares.timers[index] = own.timers[index]
+        if index in own.phases:
+            shares.phases[index] = own.phases[index]
     shares.placed |= own.placed & asked
     for fact in facts:
         shares.of.setdefault(fact.socket.index, Share(0.0, "idle"))
@@ -98,7 +106,7 @@ def _share_once(
     moved: dict[str, int],
     calm: bool,
 ) -> Shares:
-    rows = found.rows(((f.socket.index, f.reservation.held_a) for f in fixed), calm)
+    rows = found.rows(fixed, calm)
     for fact in movable:
         if fact.reservation.lapsing:
             take(rows, found.uses[fact.socket.index], fact.socket.fallback_a)
@@ -110,12 +118,20 @@ def _share_once(
     for sun in distinct(suns):
         sun.members, sun.promised_a = [], 0.0
         sun.taken_a = sum(_taken_a(f) for f in (*idle, *fixed) if _sun_of(f, suns) is sun)
-        sun.thresholds_a = sum(_threshold_a(f) * f.use.total for f in queue if _sun_of(f, suns) is sun and _smart(f))
+        sun.thresholds_a = sum(
+            _threshold_a(f) * _least_use(f).total for f in queue if _sun_of(f, suns) is sun and _smart(f)
+        )
+    placed = [(f, _place(f, rows, empty, found, suns, shares, now_ms)) for f in queue]
     asks: list[Ask] = []
-    for fact in queue:
-        ask = _place(fact, rows, empty, found, suns, shares, now_ms)
-        if ask is not None:
-            asks.append(ask)
+    for fact, ask in placed:
+        if ask is None:
+            continue
+        its_sun = _sun_of(fact, suns)
+        if fact.switchable:
+            _choose_phases(fact, ask, rows, found, its_sun, shares, now_ms)
+        if its_sun is not None and fact.meter_age != "lost":
+            _join(its_sun, fact, ask, shares)
+        asks.append(ask)
     asks += _idle_offers(idle, rows, found, shares, control)
     soft: dict[int, list[tuple[int, float]]] = {}
     for sun in distinct(suns):
@@ -124,8 +140,43 @@ def _share_once(
         ask.soft = soft.get(ask.index, [])
     fill(rows, asks)
     for ask in asks:
-        shares.of[ask.index] = Share(ask.given_a, ask.binding)
+        chosen = shares.phases.get(ask.index)
+        shares.of[ask.index] = Share(ask.given_a, ask.binding, chosen is not None and chosen.one)
     return shares
+
+
+def _least_use(fact: Fact) -> PhaseUse:
+    """The phases with which a minimum is placed: the first alone, where that can be chosen."""
+    return fact.one_use if fact.one_use is not None and (fact.switchable or fact.on_one) else fact.all_use
+
+
+def _choose_phases(
+    fact: Fact,
+    ask: Ask,
+    rows: Rows,
+    found: Constraints,
+    sun: Sun | None,
+    shares: Shares,
+    now_ms: int,
+) -> None:
+    """Raise a started car to all phases where that is carried and time (`pipeline.switching`)."""
+    extra = extra_uses(found, ask.index)
+    on_all = _runs(fact) and not fact.state.one_phase
+    fits = blocking_row(rows, extra, ask.low_a) is None and (on_all or _carried_on(rows, found, extra, ask.low_a))
+    sunny, extra_a = True, 0.0
+    if sun is not None:
+        least_a = min(_threshold_a(fact), fact.wanted_a) if _smart(fact) else ask.low_a
+        extra_a = (fact.all_use.total - _least_use(fact).total) * least_a
+        backup_a = 0.0 if _smart(fact) else fact.socket.solar.backup_a
+        sunny = sun.free_a is not None and (
+            sun.free_a + backup_a - sun.thresholds_a - sun.promised_a >= extra_a - EPS_A
+        )
+    phases = shares.phases[ask.index] = phases_of(fact, fits, sunny, now_ms)
+    if not phases.one:
+        take(rows, extra, ask.low_a)
+        ask.uses = found.uses[ask.index]
+        if sun is not None:
+            sun.promised_a += extra_a
 
 
 def _smart(fact: Fact) -> bool:
@@ -176,36 +227,37 @@ def _place(
 ) -> Ask | None:
     """Give a wanting connector its minimum, or say why it has none."""
     index = fact.socket.index
-    uses = found.uses[index]
+    one = fact.switchable or fact.on_one
+    uses = found.uses_on(index, one)
     sun = _sun_of(fact, suns)
     most_a, most_by = ceiling(fact)
     lost = fact.meter_age == "lost"
     if most_a < fact.min_a:
-        shares.of[index] = Share(0.0, most_by)
+        shares.of[index] = Share(0.0, most_by, fact.on_one)
         return None
     if sun is not None and not lost and not _smart(fact):
-        needs_a = fact.min_a * fact.use.total
+        needs_a = fact.min_a * _least_use(fact).total
         clock = shares.timers[index] = timer(sun, fact.socket, fact.state, needs_a, now_ms)
         if clock.covered_since_ms is not None or clock.running:
             sun.promised_a += needs_a
         if not clock.running:
-            shares.of[index] = Share(0.0, clock.binding)
+            shares.of[index] = Share(0.0, clock.binding, fact.on_one)
             return None
     low_a = most_a if lost else _least_a(fact, most_a)
     kept_a = fact.socket.fallback_a if fact.reservation.lapsing else 0.0
-    take(rows, uses, -kept_a)
-    if blocking_row(rows, uses, low_a) is not None or not (_runs(fact) or _lasts(rows, found, uses, low_a)):
-        take(rows, uses, kept_a)
-        alone = blocking_row(Rows(rows.names, empty), uses, low_a)
-        shares.of[index] = Share(0.0, "waiting" if alone is None else rows.names[alone])
+    more_a = low_a - kept_a
+    if blocking_row(rows, uses, more_a) is not None or not (_runs(fact) or _lasts(rows, found, uses, more_a)):
+        alone = blocking_row(Rows(rows.names, empty), uses, more_a)
+        binding = "waiting" if alone is None else rows.names[alone]
+        shares.of[index] = Share(0.0, binding, fact.on_one)
         return None
-    take(rows, uses, low_a)
+    take(rows, uses, more_a)
     shares.placed.add(index)
+    if one:
+        shares.phases[index] = Phases(True, fact.state.switch_since_ms)
     high_a, by = (fact.wanted_a, fact.wanted_by) if fact.wanted_a <= most_a else (most_a, most_by)
     ask = _ask(fact, low_a, max(low_a, high_a), shares.order[index], uses)
     ask.binding = most_by if lost else by
-    if sun is not None and not lost:
-        _join(sun, fact, ask)
     return ask
 
 
@@ -225,18 +277,26 @@ def _lasts(rows: Rows, found: Constraints, uses: list[tuple[int, float]], low_a:
     return all(rows.left[row] - found.wander[row] >= unit * low_a - EPS_A for row, unit in uses)
 
 
-def _join(sun: Sun, fact: Fact, ask: Ask) -> None:
+def _carried_on(rows: Rows, found: Constraints, extra: Uses, low_a: float) -> bool:
+    """Whether there would still be room when the load comes back, and when the next window begins."""
+    left, wander, ends = rows.left, found.wander, found.ends
+    return all(left[row] - wander[row] - ends[row] >= unit * low_a - EPS_A for row, unit in extra)
+
+
+def _join(sun: Sun, fact: Fact, ask: Ask, shares: Shares) -> None:
     """A started car takes part in its sun's budget; one that is uncovered keeps its minimum and no more."""
     smart = _smart(fact)
     ask.threshold_a = min(_threshold_a(fact), ask.high_a) if smart else 0.0
     solar = fact.socket.solar
+    chosen = shares.phases.get(ask.index)
+    use = fact.one_use if chosen is not None and chosen.one and fact.one_use is not None else fact.all_use
     sun.members.append(
         Member(
             index=ask.index,
             smart=smart,
             backup_a=0.0 if smart else solar.backup_a,
             to_start=not smart and solar.backup_a > 0 and solar.backup_use == "to_start",
-            total_per_a=fact.use.total,
+            total_per_a=use.total,
             low_a=max(ask.low_a, ask.threshold_a),
         )
     )

@@ -46,6 +46,8 @@ class Grant(Struct, array_like=True, gc=False):
     until_ms: int | None
     """The end of its lease; None where it ends only when it is seen (the fallback before the first lease)."""
     state: str
+    one_phase: bool = False
+    """Whether it allows current on the first charger phase only (`pipeline.switching`)."""
 
 
 class ConnectorState(Struct, array_like=True, gc=False):
@@ -79,6 +81,16 @@ class ConnectorState(Struct, array_like=True, gc=False):
     learnt_at_ms: int = 0
     """The newest reading that learning has seen."""
     learnt_transaction: str | None = None
+    one_phase: bool = False
+    """Of a connector that can switch: whether it was told to charge on its first phase only."""
+    switch_since_ms: int | None = None
+    """Since when the other number of phases would have been better."""
+    started_ms: int | None = None
+    """Of a connector that can switch: since when it may charge without a pause."""
+    switched_ms: int | None = None
+    """When it was last switched to another number of phases."""
+    ignores_phases: bool = False
+    """It drew on all phases when it was told one: until its car leaves it counts as one that cannot switch."""
 
 
 class MeterPoint(Struct, array_like=True, gc=False):

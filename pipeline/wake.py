@@ -66,6 +66,9 @@ def _of_connector(own: ConnectorState, control: Control) -> Iterator[float]:
     for grant in own.grants:
         if grant.until_ms is not None:
             yield grant.until_ms + control.lease_skew_s * 1000
+    for moment_ms in (own.switched_ms, own.started_ms):
+        if moment_ms is not None:
+            yield moment_ms + control.switch_hold_s * 1000
     taken = accepted(own)
     if taken is not None and taken.until_ms is not None:
         yield taken.until_ms - control.ack_s * 1000
@@ -80,3 +83,6 @@ def _of_sun(tree: Tree, state: LocationState) -> Iterator[float]:
             yield own.covered_since_ms + socket.solar.enable_s * 1000
         if own.uncovered_since_ms is not None:
             yield own.uncovered_since_ms + socket.solar.disable_s * 1000
+        if own.switch_since_ms is not None:
+            yield own.switch_since_ms + socket.solar.enable_s * 1000
+            yield own.switch_since_ms + socket.solar.disable_s * 1000

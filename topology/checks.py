@@ -25,7 +25,7 @@ from topology.location import (
     Solar,
 )
 from topology.phases import default_rotation, letters_missing, phase_use, rotations, wirings
-from topology.tree import path_to_root, per_phase
+from topology.tree import path_to_root, per_phase, switches
 
 ROUNDING_A = 1e-6
 """Sums of ratings are compared with this much slack: less would refuse 3 × 0.1 A on 0.3 A, more would hide a step."""
@@ -63,6 +63,7 @@ def warnings(location: Location) -> list[Problem]:
         *_unreachable_minimums(location),
         *_solar_without_meter(location),
         *_lost_before_stale(location),
+        *_cannot_switch(location),
     ]
 
 
@@ -243,6 +244,14 @@ def _solar_without_meter(location: Location) -> Iterator[Problem]:
             path = path_to_root(groups, group.id) or []
             if all(groups[g].meter is None for g in path):
                 yield Problem(f"groups[{i}].mode", f"{group.mode} without a meter here or above: no excess can be seen")
+
+
+def _cannot_switch(location: Location) -> Iterator[Problem]:
+    for i, charger in enumerate(location.chargers):
+        for j, connector in enumerate(charger.connectors):
+            if connector.can_switch and not switches(location.grid, connector):
+                why = "its connector has one phase" if connector.phases == 1 else "an IT grid has no neutral"
+                yield Problem(f"chargers[{i}].connectors[{j}].can_switch", f"{why}: it is never switched to one phase")
 
 
 def _lost_before_stale(location: Location) -> Iterator[Problem]:

@@ -154,6 +154,7 @@ class Control:
     turn_s: PositiveSeconds = 900.0
     record_every_s: PositiveSeconds = 10.0
     silent_s: PositiveSeconds = 120.0
+    switch_hold_s: Seconds = 600.0
 
 
 @dataclass(frozen=True, slots=True, config=_VALUE)

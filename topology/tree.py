@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from topology.location import Charger, Connector, Group, Location, Meter, Mode, Solar
+from topology.location import Charger, Connector, Grid, Group, Location, Meter, Mode, Solar
 from topology.phases import PhaseUse, Wiring, default_rotation, phase_use, wirings
 from topology.steps import ceil_to_step, floor_to_step
 
@@ -32,6 +32,8 @@ class Socket:
     """The metered group whose excess it lives on, where its mode is a solar one."""
     use: PhaseUse
     """What one ampere on all of its phases means for the building."""
+    one_use: PhaseUse | None
+    """The same on its first phase alone, where it can switch down to that; else None."""
     min_a: float
     """Its minimum, on its step."""
     max_a: float
@@ -74,6 +76,11 @@ class Tree:
     @property
     def phases(self) -> int:
         return self.location.grid.phases
+
+
+def switches(grid: Grid, connector: Connector) -> bool:
+    """Whether a connector can charge on its first phase alone. Without a neutral (IT) one phase is no load."""
+    return connector.can_switch and connector.phases > 1 and grid.type != "IT"
 
 
 def per_phase(limit_a: tuple[float, ...], phases: int) -> tuple[float, ...]:
@@ -175,6 +182,7 @@ def _sockets(
                 solar=inherited_solar(groups, path),
                 solar_node=node_of[excess] if mode != "fast" and excess is not None else None,
                 use=phase_use(grid.type, grid.phases, ways, tuple(range(connector.phases))),
+                one_use=phase_use(grid.type, grid.phases, ways, (0,)) if switches(grid, connector) else None,
                 min_a=min_a,
                 max_a=floor_to_step(connector.max_a, connector.step_a),
                 fallback_a=connector.max_a if charger.fallback_a is None else min(charger.fallback_a, connector.max_a),
