@@ -20,8 +20,8 @@ from pipeline.records import ClosedWindow, ConnectorView, Decision, GroupView
 from pipeline.release import Released, release
 from pipeline.sharing import Share, Shares, share
 from pipeline.solar import Sun, distinct, whole_budget_a
-from pipeline.state import ConnectorState, LocationState, WindowBook
-from pipeline.windows import closed_windows, note_published, view
+from pipeline.state import ConnectorState, LocationState
+from pipeline.windows import closed_windows, note_windows, view
 from topology.location import Control
 from topology.tree import Tree
 
@@ -221,8 +221,7 @@ def commit(state: LocationState, outcome: Outcome) -> None:
         kept.unmanaged_a, kept.settled_ms, kept.blames = shown.unmanaged_a, shown.settled_ms, shown.blames
         kept.wander = shown.wander
         kept.recent = [p for p in kept.recent if p.at_ms > shown.settled_ms]
-    for window in outcome.windows:
-        note_published(state.books.setdefault(window.group, WindowBook()), window)
+    note_windows(tree, state, outcome.windows, now_ms)
     state.turn_clocks = outcome.shares.turns.clocks
     state.decided_ms = now_ms
 

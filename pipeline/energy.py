@@ -2,29 +2,32 @@
 
 Three sources, the best that there is: differences of the import register (interpolated at the window's start), the
 meter's own running average (P1 1-0:1.4.0: energy so far ÷ 15 min), or our integral of max(0, power summed over the
-phases); the meter nets the phases, and export never pays back import. What was used before the first reading of a
-window, where no register tells, is not known; `used` says since when it is.
+phases); the meter nets the phases, and export never pays back import. A source that knows the whole window goes before
+one that begins later. What was used before the first reading of a window, where nothing tells, is not known; `used`
+says since when it is.
 """
 
 from __future__ import annotations
 
+from bisect import insort
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.records import MeterReading
+from pipeline.registers import KEPT_WINDOWS, newest_register, note_register, oldest_register, register_at
 from pipeline.state import MeterPoint, MeterState
-from pipeline.tariffs import TARIFFS, window_start_ms
+from pipeline.tariffs import tariff_of, window_start_ms
 from topology.location import Capacity
 
-KEPT_WINDOWS = 16
-"""Windows per meter that late readings can still correct (four hours of quarters). Fewer: a gateway that was away
-for longer and sends in disorder is not heard; more: the state grows by 100 bytes for each."""
 LATE_MS = 30_000
 """Without a register, readings up to this late still count (design §9). More would delay the running integral."""
 TIGHT_MS = 60_000
 """Readings around a boundary further apart than this leave open in which window the energy was used: not complete."""
 QUARTER_S = 900
 """The window of the P1 port's running average."""
+SKEW_S = 10
+"""How far the meter's clock may be behind. Less: the end of a quarter is taken for the beginning of the next, and the
+cars stop for a moment; more: nothing, but that nobody looks."""
 
 WH_PER_WS = 1 / 3600
 
@@ -42,18 +45,40 @@ class Used:
 def note_energy(meter: MeterState, capacity: Capacity | None, record: MeterReading, point: MeterPoint) -> None:
     """Fold what a reading says about energy; also late, also out of order."""
     assert capacity is not None
-    window_s = TARIFFS[capacity.tariff].window_s
+    window_s = tariff_of(capacity).window_s
+    if meter.slot_s != window_s:
+        _keep_by(meter, window_s)
     start_ms = window_start_ms(point.at_ms, window_s)
+    newest_ms = meter.powers[-1][0] if meter.powers else -1
+    if point.at_ms <= newest_ms or start_ms > newest_ms:
+        meter.changes += 1
     if record.import_wh is not None:
-        _note_register(meter, start_ms, point.at_ms, record.import_wh)
+        note_register(meter, window_s, point.at_ms, record.import_wh)
     if record.demand_w is not None and window_s == QUARTER_S:
-        known = meter.demands.get(start_ms)
-        if known is None or point.at_ms > known[0]:
-            meter.demands[start_ms] = (point.at_ms, record.demand_w)
-            _keep_newest(meter.demands)
+        _note_demand(meter, start_ms, point, record.demand_w)
     if record.month_peak_w is not None and (meter.month_peak is None or point.at_ms > meter.month_peak[0]):
         meter.month_peak = (point.at_ms, record.month_peak_w)
     _note_power(meter, window_s, point)
+
+
+def _keep_by(meter: MeterState, window_s: int) -> None:
+    """The tariff has other windows from now on: what was kept by the old ones is kept by the new ones."""
+    old_s, meter.slot_s = meter.slot_s, window_s
+    if old_s == 0:
+        return
+    registers, meter.registers = meter.registers, {}
+    for _, (first_ms, first_wh, last_ms, last_wh) in sorted(registers.items()):
+        note_register(meter, window_s, first_ms, first_wh)
+        note_register(meter, window_s, last_ms, last_wh)
+    integrals, meter.integrals = meter.integrals, {}
+    meter.demands.clear()
+    if window_s % old_s:
+        return  # an hour does not tell how much of it was used in its quarters
+    meter.gaps = sorted({window_start_ms(start_ms, window_s) for start_ms in meter.gaps})
+    for slot_ms, (since_ms, total) in integrals.items():
+        start_ms = window_start_ms(slot_ms, window_s)
+        known_since_ms, known = meter.integrals.get(start_ms, (since_ms, 0))
+        meter.integrals[start_ms] = (min(known_since_ms, since_ms), known + total)
 
 
 def _keep_newest(windows: dict[int, Any]) -> None:
@@ -61,18 +86,22 @@ def _keep_newest(windows: dict[int, Any]) -> None:
         del windows[min(windows)]
 
 
-def _note_register(meter: MeterState, start_ms: int, at_ms: int, wh: float) -> None:
-    known = meter.registers.get(start_ms)
-    if known is None:
-        meter.registers[start_ms] = (at_ms, wh, at_ms, wh)
-        _keep_newest(meter.registers)
-        return
-    first_ms, first_wh, last_ms, last_wh = known
-    if at_ms < first_ms:
-        first_ms, first_wh = at_ms, wh
-    if at_ms > last_ms:
-        last_ms, last_wh = at_ms, wh
-    meter.registers[start_ms] = (first_ms, first_wh, last_ms, last_wh)
+def _note_demand(meter: MeterState, start_ms: int, point: MeterPoint, demand_w: float) -> None:
+    """The running average begins at 0 and only grows within a quarter. The meter's clock need not be quite the one that
+    stamps its readings: more than could be used since the boundary is the end of the quarter before; one that falls is
+    believed in the first half of a quarter only, in the second it is the beginning of the next one."""
+    since_s = (point.at_ms - start_ms) / 1000
+    if since_s <= SKEW_S and demand_w * QUARTER_S > 2 * max(0.0, point.power_w) * since_s + QUARTER_S:
+        start_ms -= QUARTER_S * 1000
+    known = meter.demands.get(start_ms)
+    half_ms = start_ms + QUARTER_S * 500
+    if known is not None:
+        older, newer = sorted(((point.at_ms, demand_w), known))
+        newest = newer if newer[0] < half_ms or newer[1] >= older[1] else older
+        if newest == known:
+            return
+    meter.demands[start_ms] = (point.at_ms, demand_w)
+    _keep_newest(meter.demands)
 
 
 def _note_power(meter: MeterState, window_s: int, point: MeterPoint) -> None:
@@ -81,11 +110,10 @@ def _note_power(meter: MeterState, window_s: int, point: MeterPoint) -> None:
     powers = meter.powers
     if powers and sample[0] < powers[0][0]:
         return  # later than LATE_MS: what it could say is integrated already
-    if any(at_ms == sample[0] for at_ms, _ in powers[-4:]) or sample in powers:
-        return
-    powers.append(sample)
-    if len(powers) > 1 and powers[-2][0] > sample[0]:
-        powers.sort()
+    if not powers or sample[0] > powers[-1][0]:
+        powers.append(sample)
+    elif all(at_ms != sample[0] for at_ms, _ in powers):
+        insort(powers, sample)
     while len(powers) > 1 and powers[1][0] <= powers[-1][0] - LATE_MS:
         _integrate(meter, window_s, powers[0], powers[1][0])
         del powers[0]
@@ -93,22 +121,29 @@ def _note_power(meter: MeterState, window_s: int, point: MeterPoint) -> None:
 
 def _integrate(meter: MeterState, window_s: int, sample: tuple[int, int], until_ms: int) -> None:
     at_ms, milliwatts = sample
+    gap = until_ms - at_ms > TIGHT_MS
     at_ms = max(at_ms, until_ms - KEPT_WINDOWS * window_s * 1000)  # a gap of a year must not be walked through
     while at_ms < until_ms:
         start_ms = window_start_ms(at_ms, window_s)
         end_ms = min(until_ms, start_ms + window_s * 1000)
         since_ms, total = meter.integrals.get(start_ms, (at_ms, 0))
         meter.integrals[start_ms] = (min(since_ms, at_ms), total + milliwatts * (end_ms - at_ms))
+        if gap and start_ms not in meter.gaps:
+            meter.gaps = [*meter.gaps, start_ms][-KEPT_WINDOWS:]
         at_ms = end_ms
     _keep_newest(meter.integrals)
 
 
 def used(meter: MeterState, start_ms: int, window_s: int, until_ms: int) -> Used | None:
     """The import of the window that starts at `start_ms`, up to `until_ms`. None when nothing tells anything of it."""
-    found = _from_registers(meter, start_ms, window_s, until_ms)
-    if found is None:
-        found = _from_demand(meter, start_ms, window_s, until_ms)
-    return found if found is not None else _from_powers(meter, start_ms, window_s, until_ms)
+    best: Used | None = None
+    for source in (_from_registers, _from_demand, _from_powers):
+        found = source(meter, start_ms, window_s, until_ms)
+        if found is not None and (best is None or found.known_from_ms < best.known_from_ms):
+            best = found
+            if found.known_from_ms <= start_ms:
+                break
+    return best
 
 
 def _since(meter: MeterState, from_ms: int, until_ms: int) -> float:
@@ -118,47 +153,29 @@ def _since(meter: MeterState, from_ms: int, until_ms: int) -> float:
     return max(0.0, meter.newest.power_w) * (until_ms - from_ms) / 1000 * WH_PER_WS
 
 
-def _register_at(meter: MeterState, at_ms: int) -> tuple[float, int] | None:
-    """The register at a moment between two readings, and how far they are apart (ms). None when it lies outside."""
-    before: tuple[int, float] | None = None
-    after: tuple[int, float] | None = None
-    for first_ms, first_wh, last_ms, last_wh in meter.registers.values():
-        for reading_ms, wh in ((first_ms, first_wh), (last_ms, last_wh)):
-            if reading_ms <= at_ms and (before is None or reading_ms > before[0]):
-                before = (reading_ms, wh)
-            if reading_ms >= at_ms and (after is None or reading_ms < after[0]):
-                after = (reading_ms, wh)
-    if before is None or after is None:
-        return None
-    apart_ms = after[0] - before[0]
-    share = (at_ms - before[0]) / apart_ms if apart_ms else 0.0
-    return before[1] + share * (after[1] - before[1]), apart_ms
-
-
 def _from_registers(meter: MeterState, start_ms: int, window_s: int, until_ms: int) -> Used | None:
-    end_ms = start_ms + window_s * 1000
-    if not any(start_ms <= last_ms for _, _, last_ms, _ in meter.registers.values()):
+    newest, oldest = newest_register(meter), oldest_register(meter)
+    if newest is None or oldest is None or newest[0] < start_ms:
         return None
-    at_start = _register_at(meter, start_ms)
+    end_ms = start_ms + window_s * 1000
+    at_start = register_at(meter, start_ms)
     known_from_ms = start_ms
     if at_start is None:
-        first = min(r[0] for r in meter.registers.values())
-        if first >= end_ms:
+        if oldest[0] >= end_ms:
             return None
-        known_from_ms, at_start = first, _register_at(meter, first)
-        assert at_start is not None
+        known_from_ms, at_start = oldest[0], (oldest[1], 0)
     to_ms = min(until_ms, end_ms)
-    at_end = _register_at(meter, to_ms)
-    if at_end is not None:
+    if to_ms <= newest[0]:
+        at_end = register_at(meter, max(to_ms, known_from_ms))
+        assert at_end is not None
         complete = known_from_ms == start_ms and at_start[1] <= TIGHT_MS and at_end[1] <= TIGHT_MS
         return Used(max(0.0, at_end[0] - at_start[0]), known_from_ms, "register", complete)
-    last_ms, last_wh = max((r[2], r[3]) for r in meter.registers.values())
-    wh = max(0.0, last_wh - at_start[0]) + _since(meter, last_ms, to_ms)
+    wh = max(0.0, newest[1] - at_start[0]) + _since(meter, newest[0], to_ms)
     return Used(wh, known_from_ms, "register", complete=False)
 
 
 def _from_demand(meter: MeterState, start_ms: int, window_s: int, until_ms: int) -> Used | None:
-    known = meter.demands.get(start_ms)
+    known = meter.demands.get(start_ms) if window_s == QUARTER_S else None
     if known is None:
         return None
     at_ms, demand_w = known
@@ -171,8 +188,8 @@ def _from_demand(meter: MeterState, start_ms: int, window_s: int, until_ms: int)
 
 def _from_powers(meter: MeterState, start_ms: int, window_s: int, until_ms: int) -> Used | None:
     end_ms = min(until_ms, start_ms + window_s * 1000)
-    known_from_ms, total = meter.integrals.get(start_ms, (None, 0))
-    widest_ms = 0
+    known_from_ms, total = _integral(meter, start_ms, window_s)
+    widest_ms = TIGHT_MS + 1 if start_ms in meter.gaps else 0
     for i, (at_ms, milliwatts) in enumerate(meter.powers):
         next_ms = meter.powers[i + 1][0] if i + 1 < len(meter.powers) else until_ms
         from_ms, to_ms = max(at_ms, start_ms), min(next_ms, end_ms)
@@ -184,3 +201,12 @@ def _from_powers(meter: MeterState, start_ms: int, window_s: int, until_ms: int)
         return None
     complete = known_from_ms == start_ms and widest_ms <= TIGHT_MS
     return Used(total / 1_000_000 * WH_PER_WS, known_from_ms, "integrated", complete)
+
+
+def _integral(meter: MeterState, start_ms: int, window_s: int) -> tuple[int | None, int]:
+    """Since when, and how much is integrated already. Windows of a new length hold whole ones of the old length."""
+    if meter.slot_s in (0, window_s):
+        return meter.integrals.get(start_ms, (None, 0))
+    slot_ms, end_ms = meter.slot_s * 1000, start_ms + window_s * 1000
+    inside = [v for slot, v in meter.integrals.items() if start_ms <= slot and slot + slot_ms <= end_ms]
+    return min((since_ms for since_ms, _ in inside), default=None), sum(total for _, total in inside)

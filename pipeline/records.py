@@ -159,6 +159,8 @@ class WindowView(Struct, frozen=True, kw_only=True, gc=False):
     forecast_w: float
     month_peak_w: float | None
     cost_of_1kw_eur: float
+    threshold_w: float = 0.0
+    """From which average of this window on one more kilowatt costs something."""
 
 
 class GroupView(Struct, frozen=True, kw_only=True, gc=False):
@@ -231,6 +233,7 @@ class ClosedWindow(Struct, frozen=True, kw_only=True, gc=False):
     month_peak_w: float
     mean12_w: float | None = None
     cost_eur: float | None = None
+    threshold_w: float | None = None
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True, gc=False):

@@ -143,6 +143,17 @@ class MeterState(Struct, array_like=True, gc=False):
     settled_ms: int = -1
     blames: dict[str, Blame] = field(default_factory=dict)
     wander: Wander | None = None
+    # folded
+    slot_s: int = 0
+    """Window length that registers, demands and integrals are kept by; 0: as the tariff says."""
+    suspect: tuple[int, float] | None = None
+    """A register reading that does not go on from the one before it, until the next says which is wrong."""
+    register_since_ms: int = 0
+    """First reading of the present register: the meter was replaced then."""
+    gaps: list[int] = field(default_factory=list)
+    """Starts of the windows whose integral bridges a gap."""
+    changes: int = 0
+    """Counts readings that may change a window that has closed (`WindowBook.changes`)."""
 
 
 class WindowBook(Struct, array_like=True, gc=False):
@@ -152,6 +163,18 @@ class WindowBook(Struct, array_like=True, gc=False):
     """Window start -> (import_wh, demand_w, month, complete, revision) as it was published."""
     month_peaks: dict[str, float] = field(default_factory=dict)
     """Local month -> highest average of the windows that left `closed`."""
+    days: dict[str, float] = field(default_factory=dict)
+    """Local day -> the same, of the three highest days of a period."""
+    officials: dict[str, float] = field(default_factory=dict)
+    """Local month -> the meter's own month peak, as it was last said in that month."""
+    window_s: int = 0
+    """Length of the windows in `closed`; 0: none closed yet."""
+    from_ms: int = 0
+    """Windows that began before are not published (any more): they had another length."""
+    changes: int = -1
+    """`MeterState.changes` at the last written decision."""
+    settled_ms: int = 0
+    """Every window that began before was published, or nothing was known of it."""
 
 
 class LimitEntry(Struct, array_like=True, gc=False):

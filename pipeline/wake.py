@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pipeline.ramps import BLAME_MS
 from pipeline.reservations import accepted
 from pipeline.state import ConnectorState, LocationState
-from pipeline.tariffs import TARIFFS, window_start_ms
+from pipeline.tariffs import tariff_of, window_start_ms
 from topology.location import Control
 from topology.tree import Node, Tree
 
@@ -39,7 +39,7 @@ def _of_group(node: Node, state: LocationState, now_ms: int) -> Iterator[float]:
             if entry.until_ms is not None:
                 yield entry.until_ms
     if node.group.capacity is not None:
-        window_s = TARIFFS[node.group.capacity.tariff].window_s
+        window_s = tariff_of(node.group.capacity).window_s
         end_ms = window_start_ms(now_ms, window_s) + window_s * 1000
         yield end_ms
         yield end_ms - node.group.capacity.reaction_s * 1000

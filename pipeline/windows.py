@@ -1,26 +1,31 @@
 """The billed window: what may still be drawn in it, and what closed ones add to the bill (design §6.2, §9 Windows).
 
-`allowed = (cap·T − used) / (T − t)`, `cap = max(tariff floor, cap_kw, month peak so far if follow_month_peak)`. What
-was used before the first reading of a window counts at the cap: unknown energy earns nothing. Near the end the
-allowance explodes; in the last `reaction_s` it is the smaller of this window's and the next one's, because what is let
-loose now spills over. It never lifts another limit: it is one more constraint.
+`allowed = (cap·T − used) / (T − t)`, `cap = max(tariff floor, cap_kw, month peak so far if follow_month_peak)`, where
+the peak so far is what a window may reach without costing more (`pipeline.tariffs`). What was used before the first
+reading of a window counts at the cap: unknown energy earns nothing. Near the end the allowance explodes; in the last
+`reaction_s` it is the smaller of this window's and the next one's, because what is let loose now spills over. It never
+lifts another limit: it is one more constraint.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
-from pipeline.energy import KEPT_WINDOWS, TIGHT_MS, WH_PER_WS, Used, used
+from pipeline.energy import TIGHT_MS, WH_PER_WS, Used, used
 from pipeline.moments import to_moment, to_ms
+from pipeline.peaks import Peaks, keep_newest_months, months_w, retire, standing
 from pipeline.records import ClosedWindow, WindowView
+from pipeline.registers import KEPT_WINDOWS
 from pipeline.state import LocationState, MeterState, WindowBook
 from pipeline.tariffs import (
-    MONTHS_BILLED,
-    TARIFFS,
+    Tariff,
+    cost_eur,
     cost_of_1kw_eur,
-    local_month,
+    local_day,
     mean_of_months,
-    month_cost_eur,
+    month_of,
+    tariff_of,
     window_start_ms,
 )
 from topology.location import Capacity
@@ -41,42 +46,42 @@ class RunningWindow:
     end_ms: int
     used_wh: float
     month_peak_w: float | None
+    threshold_w: float
+    cost_of_1kw_eur: float
 
 
 def running_window(tree: Tree, state: LocationState, node: Node, now_ms: int) -> RunningWindow:
     """The window that `now_ms` lies in, and the power that it still allows as an average."""
-    capacity, meter = _of(node, state)
-    tariff = TARIFFS[capacity.tariff]
-    start_ms = window_start_ms(now_ms, tariff.window_s)
-    end_ms = start_ms + tariff.window_s * 1000
-    peak_w = _month_peak_w(tree, state, node, local_month(start_ms, tree.location.timezone), start_ms)
-    cap_w = cap_of(capacity, tariff.floor_w, peak_w)
-    found = used(meter, start_ms, tariff.window_s, now_ms)
+    peaks = _peaks(tree, state, node, now_ms)
+    capacity, window_s = peaks.capacity, peaks.tariff.window_s
+    start_ms = window_start_ms(now_ms, window_s)
+    end_ms = start_ms + window_s * 1000
+    now = standing(peaks, start_ms, start_ms)
+    cap_w = cap_of(capacity, peaks.tariff, now.threshold_w)
+    found = used(peaks.meter, start_ms, window_s, now_ms)
     known_from_ms = now_ms if found is None else min(found.known_from_ms, now_ms)
     used_wh = cap_w * (known_from_ms - start_ms) / 1000 * WH_PER_WS + (found.wh if found else 0.0)
     left_s = (end_ms - now_ms) / 1000
-    allowed_w = (cap_w * tariff.window_s - used_wh * 3600) / left_s
+    allowed_w = (cap_w * window_s - used_wh * 3600) / left_s
     if left_s <= capacity.reaction_s:
-        allowed_w = min(allowed_w, _next_cap_w(tree, state, node, end_ms, used_wh))
-    return RunningWindow(allowed_w, cap_w, start_ms, end_ms, used_wh, peak_w)
+        allowed_w = min(allowed_w, _next_cap_w(peaks, start_ms, end_ms, used_wh * 3600 / window_s))
+    cost = cost_of_1kw_eur(capacity, now.peak_w or 0.0, now.highest_w)
+    return RunningWindow(allowed_w, cap_w, start_ms, end_ms, used_wh, now.peak_w, now.threshold_w, cost)
 
 
-def cap_of(capacity: Capacity, floor_w: float, peak_w: float | None) -> float:
-    """The largest of the tariff's floor, the user's cap and, if he says so, the month's peak so far."""
-    cap_w = max(floor_w, (capacity.cap_kw or 0.0) * 1000)
-    return max(cap_w, peak_w) if capacity.follow_month_peak and peak_w is not None else cap_w
+def cap_of(capacity: Capacity, tariff: Tariff, threshold_w: float) -> float:
+    """The largest of the tariff's floor, the user's cap and, if he says so, what costs nothing more this month."""
+    wanted_kw = capacity.cap_kw
+    if wanted_kw is None:
+        wanted_kw = capacity.access_kw if tariff.access else None
+    cap_w = max(tariff.floor_w, (wanted_kw or 0.0) * 1000)
+    return max(cap_w, threshold_w) if capacity.follow_month_peak else cap_w
 
 
-def _next_cap_w(tree: Tree, state: LocationState, node: Node, end_ms: int, used_wh: float) -> float:
+def _next_cap_w(peaks: Peaks, start_ms: int, end_ms: int, average_w: float) -> float:
     """The cap of the window after this one; a new month begins without a peak, this window may set a new one."""
-    capacity = node.group.capacity
-    assert capacity is not None
-    tariff = TARIFFS[capacity.tariff]
-    month = local_month(end_ms, tree.location.timezone)
-    peak_w = _month_peak_w(tree, state, node, month, end_ms - tariff.window_s * 1000)
-    if month == local_month(end_ms - 1, tree.location.timezone):
-        peak_w = max(peak_w or 0.0, used_wh * 3600 / tariff.window_s)
-    return cap_of(capacity, tariff.floor_w, peak_w)
+    with_this = replace(peaks, fresh_w={**peaks.fresh_w, start_ms: average_w})
+    return cap_of(peaks.capacity, peaks.tariff, standing(with_this, end_ms, end_ms).threshold_w)
 
 
 def view(window: RunningWindow, capacity: Capacity, forecast_w: float) -> WindowView:
@@ -88,109 +93,113 @@ def view(window: RunningWindow, capacity: Capacity, forecast_w: float) -> Window
         allowed_w=round(window.allowed_w, 3),
         forecast_w=round(forecast_w, 3),
         month_peak_w=None if window.month_peak_w is None else round(window.month_peak_w, 3),
-        cost_of_1kw_eur=round(cost_of_1kw_eur(capacity.eur_per_kw_year), 4),
+        cost_of_1kw_eur=round(window.cost_of_1kw_eur, 4),
+        threshold_w=round(window.threshold_w, 3),
     )
 
 
 def closed_windows(tree: Tree, state: LocationState, node: Node, now_ms: int) -> list[ClosedWindow]:
     """The windows that closed since they were last published, and those that late data changed since."""
-    capacity, meter = _of(node, state)
-    tariff = TARIFFS[capacity.tariff]
-    book = state.books.get(node.group.id) or WindowBook()
-    found = []
-    for start_ms, window in _closed(meter, tariff.window_s, now_ms):
-        end_ms = start_ms + tariff.window_s * 1000
-        waits = not window.complete and now_ms < end_ms + TIGHT_MS  # the reading after the end may be on its way
-        before = book.closed.get(start_ms)
-        if waits or (before is not None and abs(before[0] - window.wh) < 0.001 and before[3] == window.complete):
-            continue
-        month = local_month(start_ms, tree.location.timezone)
-        peak_w = _month_peak_w(tree, state, node, month, end_ms) or 0.0
-        earlier_w = _month_peak_w(tree, state, node, month, start_ms)
-        mean_w = mean_of_months({**_all_peaks_w(book), month: peak_w}, month, tariff.floor_w)
-        found.append(
-            ClosedWindow(
-                location=tree.location.location,
-                group=node.group.id,
-                start=to_moment(start_ms),
-                end=to_moment(end_ms),
-                import_wh=round(window.wh, 3),
-                demand_w=round(window.wh * 3600 / tariff.window_s, 3),
-                source=window.source,  # type: ignore[arg-type]
-                complete=window.complete,
-                revision=0 if before is None else before[4] + 1,
-                cap_w=round(cap_of(capacity, tariff.floor_w, earlier_w), 3),
-                month=month,
-                month_peak_w=round(peak_w, 3),
-                mean12_w=None if mean_w is None else round(mean_w, 3),
-                cost_eur=round(month_cost_eur(peak_w, tariff.floor_w, capacity.eur_per_kw_year), 4),
-            )
-        )
-    return found
-
-
-def note_published(book: WindowBook, window: ClosedWindow) -> None:
-    """The window was published: remember it, and of those that late data cannot reach any more only the peak."""
-    book.closed[to_ms(window.start)] = (
-        window.import_wh,
-        window.demand_w,
-        window.month,
-        window.complete,
-        window.revision,
-    )
-    while len(book.closed) > KEPT_WINDOWS:
-        _, demand_w, month, _, _ = book.closed.pop(min(book.closed))
-        book.month_peaks[month] = max(book.month_peaks.get(month, 0.0), demand_w)
-    while len(book.month_peaks) > MONTHS_BILLED + 1:
-        del book.month_peaks[min(book.month_peaks)]
-
-
-def _all_peaks_w(book: WindowBook) -> dict[str, float]:
-    """The peak of every month that the book knows."""
-    peaks = dict(book.month_peaks)
-    for _, demand_w, month, _, _ in book.closed.values():
-        peaks[month] = max(peaks.get(month, 0.0), demand_w)
-    return peaks
-
-
-def _closed(meter: MeterState, window_s: int, now_ms: int) -> list[tuple[int, Used]]:
-    """The windows that ended by `now_ms` of which anything is known, oldest first."""
-    step_ms = window_s * 1000
-    starts = {*meter.registers, *meter.demands, *meter.integrals}
-    starts.update(window_start_ms(at_ms, window_s) for at_ms, _ in meter.powers)
-    if not starts:
+    capacity, meter, book = _of(node, state)
+    found = [
+        (start_ms, window)
+        for start_ms, window, waits in _unsettled(meter, book, tariff_of(capacity).window_s, now_ms)
+        if not waits
+    ]
+    if not found:
         return []
-    newest = window_start_ms(now_ms, window_s) - step_ms
-    oldest = max(min(starts), newest - (REVISED_WINDOWS - 1) * step_ms)
-    windows = []
-    for start_ms in range(oldest, newest + 1, step_ms):
+    peaks = _peaks(tree, state, node, now_ms)
+    return [_closed(tree, node, peaks, start_ms, window) for start_ms, window in found]
+
+
+def _closed(tree: Tree, node: Node, peaks: Peaks, start_ms: int, window: Used) -> ClosedWindow:
+    capacity, tariff = peaks.capacity, peaks.tariff
+    end_ms = start_ms + tariff.window_s * 1000
+    month = month_of(local_day(start_ms, peaks.timezone))
+    earlier, after = standing(peaks, start_ms, start_ms), standing(peaks, start_ms, end_ms)
+    peak_w = after.peak_w or 0.0
+    mean_w = None
+    if tariff.statistic == "max" and tariff.period == "month":
+        mean_w = mean_of_months({**months_w(peaks, end_ms), month: peak_w}, month, tariff.floor_w)
+    before = peaks.book.closed.get(start_ms)
+    return ClosedWindow(
+        location=tree.location.location,
+        group=node.group.id,
+        start=to_moment(start_ms),
+        end=to_moment(end_ms),
+        import_wh=round(window.wh, 3),
+        demand_w=round(window.wh * 3600 / tariff.window_s, 3),
+        source=window.source,  # type: ignore[arg-type]
+        complete=window.complete,
+        revision=0 if before is None else before[4] + 1,
+        cap_w=round(cap_of(capacity, tariff, earlier.threshold_w), 3),
+        month=month,
+        month_peak_w=round(peak_w, 3),
+        mean12_w=None if mean_w is None else round(mean_w, 3),
+        cost_eur=round(cost_eur(capacity, peak_w, after.highest_w), 4),
+        threshold_w=round(after.threshold_w, 3),
+    )
+
+
+def _unsettled(meter: MeterState, book: WindowBook, window_s: int, now_ms: int) -> Iterator[tuple[int, Used, bool]]:
+    """The windows that closed or changed since the last written decision, and whether they still wait for the reading
+    after their end. Nothing is worked out anew as long as no reading says anything of a window that closed."""
+    step_ms = window_s * 1000
+    end_ms = window_start_ms(now_ms, window_s)
+    changed = book.changes != meter.changes
+    if book.window_s not in (0, window_s) or not (changed or book.settled_ms < end_ms):
+        return
+    oldest_ms = end_ms - REVISED_WINDOWS * step_ms
+    first_ms = max(oldest_ms, book.from_ms, 0 if changed else book.settled_ms)
+    for start_ms in range(first_ms, end_ms, step_ms):
+        before = book.closed.get(start_ms)
+        if before is not None and start_ms < meter.register_since_ms:
+            continue  # published from a register that is gone
         window = used(meter, start_ms, window_s, start_ms + step_ms)
-        if window is not None:
-            windows.append((start_ms, window))
-    return windows
+        if window is None or window.known_from_ms >= start_ms + step_ms:
+            continue
+        if before is None or abs(before[0] - window.wh) >= 0.001 or before[3] != window.complete:
+            yield start_ms, window, not window.complete and now_ms < start_ms + step_ms + TIGHT_MS
 
 
-def _month_peak_w(tree: Tree, state: LocationState, node: Node, month: str, before_ms: int) -> float | None:
-    """The highest average of the month's windows that start before `before_ms`: ours, or the meter's official one."""
-    capacity, meter = _of(node, state)
-    window_s = TARIFFS[capacity.tariff].window_s
-    timezone = tree.location.timezone
-    oldest_revised_ms = window_start_ms(before_ms, window_s) - REVISED_WINDOWS * window_s * 1000
-    book = state.books.get(node.group.id)
-    peaks = []
-    if book is not None:
-        peaks += [book.month_peaks[month]] if month in book.month_peaks else []
-        peaks += [c[1] for start_ms, c in book.closed.items() if c[2] == month and start_ms < oldest_revised_ms]
-    for start_ms, window in _closed(meter, window_s, before_ms):
-        if local_month(start_ms, timezone) == month:
-            peaks.append(window.wh * 3600 / window_s)
-    official = meter.month_peak
-    if official is not None and local_month(official[0], timezone) == month:
-        peaks.append(official[1])
-    return max(peaks, default=None)
+def note_windows(tree: Tree, state: LocationState, windows: Iterable[ClosedWindow], now_ms: int) -> None:
+    """The decision was written: remember what was published, and up to where nothing is left to publish."""
+    for node in tree.nodes:
+        if node.group.capacity is not None:
+            state.books.setdefault(node.group.id, WindowBook())
+            _note_group(tree, state, node, [w for w in windows if w.group == node.group.id], now_ms)
 
 
-def _of(node: Node, state: LocationState) -> tuple[Capacity, MeterState]:
+def _note_group(tree: Tree, state: LocationState, node: Node, windows: list[ClosedWindow], now_ms: int) -> None:
+    capacity, meter, book = _of(node, state)
+    tariff, timezone = tariff_of(capacity), tree.location.timezone
+    waiting = [start_ms for start_ms, _, waits in _unsettled(meter, book, tariff.window_s, now_ms) if waits]
+    book.settled_ms = min(waiting, default=window_start_ms(now_ms, tariff.window_s))
+    if book.window_s not in (0, tariff.window_s):
+        for start_ms in sorted(book.closed):
+            retire(book, tariff, timezone, start_ms)
+        book.from_ms = window_start_ms(now_ms, tariff.window_s)
+    book.window_s, book.changes = tariff.window_s, meter.changes
+    for window in windows:
+        fields = (window.import_wh, window.demand_w, window.month, window.complete, window.revision)
+        book.closed[to_ms(window.start)] = fields
+    while len(book.closed) > KEPT_WINDOWS:
+        retire(book, tariff, timezone, min(book.closed))
+    if meter.month_peak is not None:
+        book.officials[month_of(local_day(meter.month_peak[0], timezone))] = meter.month_peak[1]
+        keep_newest_months(book.officials)
+
+
+def _peaks(tree: Tree, state: LocationState, node: Node, now_ms: int) -> Peaks:
+    capacity, meter, book = _of(node, state)
+    tariff = tariff_of(capacity)
+    unsettled = _unsettled(meter, book, tariff.window_s, now_ms)
+    fresh_w = {start_ms: w.wh * 3600 / tariff.window_s for start_ms, w, _ in unsettled}
+    return Peaks(capacity, tariff, tree.location.timezone, meter, book, fresh_w)
+
+
+def _of(node: Node, state: LocationState) -> tuple[Capacity, MeterState, WindowBook]:
     assert node.group.capacity is not None
     assert node.meter is not None
-    return node.group.capacity, state.meters.get(node.meter.id) or MeterState()
+    meter = state.meters.get(node.meter.id) or MeterState()
+    return node.group.capacity, meter, state.books.get(node.group.id) or WindowBook()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -29,6 +30,8 @@ from topology.tree import path_to_root, per_phase, switches
 
 ROUNDING_A = 1e-6
 """Sums of ratings are compared with this much slack: less would refuse 3 × 0.1 A on 0.3 A, more would hide a step."""
+
+DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -64,6 +67,7 @@ def warnings(location: Location) -> list[Problem]:
         *_solar_without_meter(location),
         *_lost_before_stale(location),
         *_cannot_switch(location),
+        *_of_other_tariffs(location),
     ]
 
 
@@ -147,6 +151,16 @@ def _limits(location: Location) -> Iterator[Problem]:
             yield Problem(f"groups[{i}].margin_a", "the margin is larger than the fuse")
         if group.capacity is not None and group.meter is None:
             yield Problem(f"groups[{i}].capacity", "a billed average needs a meter in this group")
+        if group.capacity is not None:
+            yield from _tariff(group.capacity, f"groups[{i}].capacity")
+
+
+def _tariff(capacity: Capacity, path: str) -> Iterator[Problem]:
+    if DAY_S % capacity.window_s:
+        yield Problem(f"{path}.window_s", f"{capacity.window_s} s do not divide a day: windows begin with the clock")
+    begins = [from_kw for from_kw, _ in capacity.steps]
+    if any(upper <= lower for lower, upper in pairwise(begins)):
+        yield Problem(f"{path}.steps", "each step begins at more kilowatts than the one before it")
 
 
 def _connectors(location: Location) -> Iterator[Problem]:
@@ -258,6 +272,23 @@ def _lost_before_stale(location: Location) -> Iterator[Problem]:
     for i, meter in enumerate(location.meters):
         if meter.lost_s < meter.stale_s:
             yield Problem(f"meters[{i}].lost_s", "sooner than stale_s: this meter is lost before it is stale")
+
+
+_OF_TARIFF = {
+    "be-vlaanderen-hv": ("access_kw", "access_eur_per_kw_year", "overshoot_factor"),
+    "plain": ("window_s", "statistic", "period", "floor_kw"),
+}
+"""Keys of `capacity` that mean something for one tariff only."""
+
+
+def _of_other_tariffs(location: Location) -> Iterator[Problem]:
+    for i, group in enumerate(location.groups):
+        if group.capacity is None:
+            continue
+        for tariff, names in _OF_TARIFF.items():
+            for name in names:
+                if group.capacity.tariff != tariff and getattr(group.capacity, name) != getattr(Capacity(), name):
+                    yield Problem(f"groups[{i}].capacity.{name}", f"it counts for the tariff {tariff} only: ignored")
 
 
 _NESTED: dict[tuple[type[Any], str], type[Any]] = {

@@ -24,10 +24,14 @@ LONGEST_S = 10 * 366 * 86_400
 """Ten years: what is longer was meant in milliseconds, and lease ends must stay within the calendar."""
 SMALLEST_STEP_A = 0.001
 """A hundredth of what OCPP can say. With smaller ones the rounding of numbers is larger than a step."""
+SHORTEST_WINDOW_S = 60
+"""A billed window is at least so long: a charger needs seconds to follow, a meter reports every few."""
 
 Amperes = Annotated[float, Field(ge=0, le=MOST_A, allow_inf_nan=False)]
 PositiveAmperes = Annotated[float, Field(gt=0, le=MOST_A, allow_inf_nan=False)]
 PositiveKilowatts = Annotated[float, Field(gt=0, le=MOST_A, allow_inf_nan=False)]
+Kilowatts = Annotated[float, Field(ge=0, le=MOST_A, allow_inf_nan=False)]
+Price = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, le=LONGEST_S, allow_inf_nan=False)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=LONGEST_S, allow_inf_nan=False)]
 PerPhase = Annotated[
@@ -70,14 +74,28 @@ class PeakShaving:
 
 @dataclass(frozen=True, slots=True, config=_VALUE)
 class Capacity:
-    """The billed average: which tariff, and which cap to hold. `cap_kw` None means the tariff's floor."""
+    """The billed average: which tariff, and which cap to hold. `cap_kw` None means the tariff's floor, or the access
+    power where that is larger.
+
+    `access_kw`, `access_eur_per_kw_year` (None: as `eur_per_kw_year`) and `overshoot_factor` count for
+    `be-vlaanderen-hv` only; `window_s`, `statistic`, `period` and `floor_kw` for `plain` only. `steps`: pairs of the
+    kilowatts from which a step counts and its price per period, in place of `eur_per_kw_year`.
+    """
 
     tariff: Literal["be-vlaanderen-lv", "be-vlaanderen-hv", "no-kapasitetsledd", "de-rlm", "plain"] = "be-vlaanderen-lv"
     cap_kw: PositiveKilowatts | None = None
     follow_month_peak: bool = True
     reaction_s: Seconds = 15.0
     bursts: bool = False
-    eur_per_kw_year: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 40.4
+    eur_per_kw_year: Price = 40.4
+    access_kw: PositiveKilowatts | None = None
+    access_eur_per_kw_year: Price | None = None
+    overshoot_factor: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 1.5
+    window_s: Annotated[int, Field(ge=SHORTEST_WINDOW_S, le=86_400)] = 900
+    statistic: Literal["max", "mean_of_3_days"] = "max"
+    period: Literal["month", "year"] = "month"
+    floor_kw: Kilowatts = 0.0
+    steps: tuple[tuple[Kilowatts, Price], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, config=_VALUE)

@@ -1,0 +1,121 @@
+"""The import register of a meter: first and last reading of each window, and what it said at a moment between two.
+
+A register only goes up, and no faster than a building can draw. A reading that does not go on from the newest one is a
+slip, or the first of another meter: the next reading says which. What another meter counted is never subtracted: the
+energy around its replacement comes from the running average or from integration (`pipeline.energy`), or is unknown.
+"""
+
+from __future__ import annotations
+
+from pipeline.state import MeterState
+from pipeline.tariffs import window_start_ms
+
+KEPT_WINDOWS = 16
+"""Windows per meter that late readings can still correct (four hours of quarters). Fewer: a gateway that was away
+for longer and sends in disorder is not heard; more: the state grows by 100 bytes for each."""
+MOST_W = 10e6
+"""No building draws more. Less: a large one is taken for a broken register; more: a slip of a small one is believed."""
+SLACK_WH = 1000.0
+"""Registers that count whole kilowatt-hours go up by one at once."""
+
+Counted = tuple[int, float]
+"""When, and how many watt-hours the register showed."""
+
+
+def note_register(meter: MeterState, window_s: int, at_ms: int, wh: float) -> None:
+    """Fold a register reading; also late, also out of order."""
+    newest = newest_register(meter)
+    if newest is None:
+        _keep(meter, window_s, at_ms, wh)
+    elif at_ms > newest[0]:
+        _go_on(meter, window_s, newest, (at_ms, wh))
+    elif at_ms >= meter.register_since_ms and _fits(meter, at_ms, wh):
+        _keep(meter, window_s, at_ms, wh)
+
+
+def _go_on(meter: MeterState, window_s: int, newest: Counted, reading: Counted) -> None:
+    suspect = meter.suspect
+    if _follows(newest, reading):
+        if suspect is not None and suspect[0] < reading[0]:
+            meter.suspect = None  # it was a slip
+        _keep(meter, window_s, *reading)
+    elif suspect is None or suspect[0] == reading[0]:
+        meter.suspect = reading
+    else:
+        older, newer = sorted((suspect, reading))
+        meter.suspect = newer
+        if _follows(older, newer):
+            meter.registers.clear()
+            meter.register_since_ms, meter.suspect = older[0], None
+            _keep(meter, window_s, *older)
+            _keep(meter, window_s, *newer)
+
+
+def _follows(older: Counted, newer: Counted) -> bool:
+    return 0 <= newer[1] - older[1] <= SLACK_WH + MOST_W * (newer[0] - older[0]) / 3_600_000
+
+
+def _fits(meter: MeterState, at_ms: int, wh: float) -> bool:
+    """Whether a late reading lies between its neighbours."""
+    before, after = neighbours(meter, at_ms)
+    return (before is None or before[1] <= wh) and (after is None or wh <= after[1])
+
+
+def _keep(meter: MeterState, window_s: int, at_ms: int, wh: float) -> None:
+    start_ms = window_start_ms(at_ms, window_s)
+    known = meter.registers.get(start_ms)
+    if known is None:
+        meter.registers[start_ms] = (at_ms, wh, at_ms, wh)
+        while len(meter.registers) > KEPT_WINDOWS:
+            del meter.registers[min(meter.registers)]
+        return
+    first_ms, first_wh, last_ms, last_wh = known
+    if at_ms < first_ms:
+        first_ms, first_wh = at_ms, wh
+    if at_ms > last_ms:
+        last_ms, last_wh = at_ms, wh
+    meter.registers[start_ms] = (first_ms, first_wh, last_ms, last_wh)
+
+
+def newest_register(meter: MeterState) -> Counted | None:
+    """The newest reading."""
+    if not meter.registers:
+        return None
+    newest = meter.registers[max(meter.registers)]
+    return newest[2], newest[3]
+
+
+def oldest_register(meter: MeterState) -> Counted | None:
+    """The oldest reading that is kept."""
+    if not meter.registers:
+        return None
+    oldest = meter.registers[min(meter.registers)]
+    return oldest[0], oldest[1]
+
+
+def neighbours(meter: MeterState, at_ms: int) -> tuple[Counted | None, Counted | None]:
+    """The readings around a moment, of those that are kept; twice the same where one is of that moment."""
+    before: Counted | None = None
+    after: Counted | None = None
+    for first_ms, first_wh, last_ms, last_wh in meter.registers.values():
+        if last_ms <= at_ms:
+            if before is None or last_ms > before[0]:
+                before = (last_ms, last_wh)
+        elif first_ms <= at_ms and (before is None or first_ms > before[0]):
+            before = (first_ms, first_wh)
+        if first_ms >= at_ms:
+            if after is None or first_ms < after[0]:
+                after = (first_ms, first_wh)
+        elif last_ms >= at_ms and (after is None or last_ms < after[0]):
+            after = (last_ms, last_wh)
+    return before, after
+
+
+def register_at(meter: MeterState, at_ms: int) -> tuple[float, int] | None:
+    """The register at a moment between two readings, and how far they are apart (ms). None when it lies outside."""
+    before, after = neighbours(meter, at_ms)
+    if before is None or after is None:
+        return None
+    apart_ms = after[0] - before[0]
+    share = (at_ms - before[0]) / apart_ms if apart_ms else 0.0
+    return before[1] + share * (after[1] - before[1]), apart_ms
