@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pipeline.allocation import Rows, Uses
+from pipeline.bursts import Burst
 from pipeline.facts import Fact, MeterAge
 from pipeline.headroom import Difference, difference
 from pipeline.limits import Bound, phase_bounds, power_bounds
@@ -64,6 +65,8 @@ class Constraints:
     """For each row what a raise leaves free."""
     ends: list[float] = field(default_factory=list)
     """For each row what of it ends with the running window: what was saved in it is no promise for the next one."""
+    bursts: dict[int, Burst] = field(default_factory=dict)
+    """The rows of windows whose energy may be used in bursts."""
 
     def rows(self, holding: Iterable[Fact], calm: bool = False) -> Rows:
         """The rows for one filling, less what these connectors hold.
@@ -174,14 +177,14 @@ def _larger_load(one: Load, other: Load) -> Load:
     return [max(a, b) for a, b in zip(one[0], other[0], strict=True)], max(one[1], other[1]), one[2]
 
 
-def constraints(tree: Tree, groups: list[GroupNow], facts: list[Fact]) -> Constraints:
+def constraints(tree: Tree, groups: list[GroupNow], facts: list[Fact], now_ms: int) -> Constraints:
     """Every physical row of the location; solar budgets are added by the fillings that need them."""
     found = Constraints(uses=[[] for _ in facts], one_uses={f.socket.index: [] for f in facts if f.one_use is not None})
     for group in groups:
         below = [facts[i] for i in group.node.sockets_below]
         if below:
             _phase_rows(found, group, below)
-            _power_rows(found, tree, group, below)
+            _power_rows(found, tree, group, below, now_ms)
     if tree.location.grid.max_unbalance_a is not None and tree.phases > 1:
         _unbalance_rows(found, tree, facts, tree.location.grid.max_unbalance_a)
     return found
@@ -200,11 +203,11 @@ def _phase_rows(found: Constraints, group: GroupNow, below: list[Fact]) -> None:
                 found.one_uses[fact.socket.index].append((row, fact.one_use.on[phase]))
 
 
-def _power_rows(found: Constraints, tree: Tree, group: GroupNow, below: list[Fact]) -> None:
+def _power_rows(found: Constraints, tree: Tree, group: GroupNow, below: list[Fact], now_ms: int) -> None:
     name = group.node.group.id
     rows = [(f"limit {name} {bound.by[6:]}", bound.value, 0.0) for bound in group.power_limits]
-    if group.window is not None:
-        window = group.window
+    window, capacity = group.window, group.node.group.capacity
+    if window is not None:
         rows.append((f"window {name}", window.allowed_w, max(0.0, window.allowed_w - window.cap_w)))
     for text, watts, ends_w in rows:
         wander_w = sum(group.wanders_a) * tree.location.grid.voltage_v
@@ -214,6 +217,10 @@ def _power_rows(found: Constraints, tree: Tree, group: GroupNow, below: list[Fac
             found.uses[fact.socket.index].append((row, volts * fact.all_use.power_factor))
             if fact.one_use is not None:
                 found.one_uses[fact.socket.index].append((row, volts * fact.one_use.power_factor))
+    if window is not None and capacity is not None and capacity.bursts:
+        left_s = (window.end_ms - now_ms) / 1000
+        steady_w = window.cap_w - group.others_w
+        found.bursts[row] = Burst(window.start_ms, found.room[row], steady_w, left_s, capacity.reaction_s)
 
 
 def _unbalance_rows(found: Constraints, tree: Tree, facts: list[Fact], limit_a: float) -> None:

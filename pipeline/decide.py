@@ -51,7 +51,7 @@ def decide(tree: Tree, state: LocationState, now_ms: int) -> Outcome:
     facts = gather(tree, state, ages, now_ms)
     shown = differences(tree, state, facts, now_ms)
     groups = groups_now(tree, state, shown, ages, now_ms)
-    found = constraints(tree, groups, facts)
+    found = constraints(tree, groups, facts, now_ms)
     suns = _suns(tree, facts, shown, ages)
     shares = _shares(facts, found, suns, state.turn_clocks, control, now_ms)
     released = release(facts, shares, found, suns, control, now_ms)
@@ -212,6 +212,8 @@ def commit(state: LocationState, outcome: Outcome) -> None:
         _forget_readings(own, horizon_ms)
         new = sent.get(fact.socket.key)
         if new is not None:
+            if new.limit_a > 0:
+                own.burst_ms = outcome.shares.bursts.get(fact.socket.index, own.burst_ms)
             one_phase = outcome.one_phase[fact.socket.index]
             note_sent(own, new.seq, new.limit_a, one_phase, fact.standing_a, control, now_ms)
     for index, shown in outcome.shown.items():

@@ -33,6 +33,8 @@ def release(
 ) -> dict[int, Released]:
     """Every connector's limit, by index."""
     rows = found.rows(facts, calm=True)
+    for row, watts in shares.lent.items():
+        rows.left[row] += watts + found.wander[row]
     sun_rows = _sun_rows(rows, facts, shares, suns)
     released: dict[int, Released] = {}
     asks: list[Ask] = []

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pipeline.allocation import EPS_A, Ask, Rows, Uses, blocking_row, fill, take
+from pipeline.bursts import loans, may_start
 from pipeline.constraints import Constraints
 from pipeline.facts import Fact
 from pipeline.solar import Member, Sun, Timer, add_rows, distinct, threshold_a, timer
@@ -40,6 +41,10 @@ class Shares:
     placed: set[int] = field(default_factory=set)
     phases: dict[int, Phases] = field(default_factory=dict)
     """Of the connectors that can switch and were started."""
+    lent: dict[int, float] = field(default_factory=dict)
+    """Row -> watts that bursts use beyond the window's allowance (`pipeline.bursts`)."""
+    bursts: dict[int, int] = field(default_factory=dict)
+    """Connectors that are started below a window used in bursts -> the start of that window."""
     calm: dict[int, Share] = field(default_factory=dict)
     """The shares of what is left when the load comes back, where it wanders: nobody is raised above his."""
     turns: Turns = field(default_factory=Turns)
@@ -246,7 +251,10 @@ def _place(
     low_a = most_a if lost else _least_a(fact, most_a)
     kept_a = fact.socket.fallback_a if fact.reservation.lapsing else 0.0
     more_a = low_a - kept_a
-    if blocking_row(rows, uses, more_a) is not None or not (_runs(fact) or _lasts(rows, found, uses, more_a)):
+    fits = blocking_row(rows, uses, more_a) is None and (_runs(fact) or _lasts(rows, found, uses, more_a))
+    if found.bursts:
+        fits = _burst_fits(fact, fits, rows, found, uses, more_a, shares)
+    if not fits:
         alone = blocking_row(Rows(rows.names, empty), uses, more_a)
         binding = "waiting" if alone is None else rows.names[alone]
         shares.of[index] = Share(0.0, binding, fact.on_one)
@@ -266,6 +274,26 @@ def _least_a(fact: Fact, most_a: float) -> float:
     if fact.reservation.lapsing:
         return min(max(fact.min_a, fact.socket.safe_a), max(fact.min_a, fact.wanted_a), most_a)
     return fact.min_a
+
+
+def _burst_fits(
+    fact: Fact, fits: bool, rows: Rows, found: Constraints, uses: Uses, more_a: float, shares: Shares
+) -> bool:
+    """Whether a minimum is placed where windows are used in bursts (`pipeline.bursts`): one start in each, and on."""
+    taken = {row: found.room[row] + shares.lent.get(row, 0.0) - rows.left[row] for row in found.bursts}
+    started_ms = fact.state.burst_ms
+    if not _runs(fact):
+        fits = fits and may_start(found.bursts, taken, uses, more_a, started_ms)
+        if fits:
+            shares.bursts[fact.socket.index] = max(b.start_ms for b in found.bursts.values())
+        return fits
+    if fits:
+        return True
+    lent = loans(found.bursts, taken, rows.left, uses, more_a, started_ms)
+    for row, watts in lent:
+        rows.left[row] += watts
+        shares.lent[row] = shares.lent.get(row, 0.0) + watts
+    return bool(lent)
 
 
 def _runs(fact: Fact) -> bool:

@@ -89,6 +89,8 @@ class ConnectorState(Struct, array_like=True, gc=False):
     """Of a connector that can switch: since when it may charge without a pause."""
     switched_ms: int | None = None
     """When it was last switched to another number of phases."""
+    burst_ms: int | None = None
+    """The start of the window in which it was last started, where windows are used in bursts (`pipeline.bursts`)."""
     ignores_phases: bool = False
     """It drew on all phases when it was told one: until its car leaves it counts as one that cannot switch."""
 

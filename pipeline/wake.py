@@ -18,6 +18,9 @@ from topology.tree import Node, Tree
 AT_THE_LATEST_MS = 60_000
 """Decide at least this often: a guard against a deadline that this module forgot; it costs 1/60 decision a second."""
 
+BURST_WAKES = 3
+"""Looks at a burst within `reaction_s`, so that it ends in time. Fewer: it ends late; more: decisions for nothing."""
+
 
 def next_wake_ms(tree: Tree, state: LocationState, now_ms: int) -> int:
     """The first moment after `now_ms` at which the answer may differ though no record comes."""
@@ -43,6 +46,8 @@ def _of_group(node: Node, state: LocationState, now_ms: int) -> Iterator[float]:
         end_ms = window_start_ms(now_ms, window_s) + window_s * 1000
         yield end_ms
         yield end_ms - node.group.capacity.reaction_s * 1000
+        if node.group.capacity.bursts:
+            yield now_ms + max(1.0, node.group.capacity.reaction_s / BURST_WAKES) * 1000
     if node.meter is not None:
         meter = state.meters.get(node.meter.id)
         if meter is not None and meter.newest is not None:

@@ -1,0 +1,64 @@
+"""Bursts (`capacity.bursts: true`): a car whose minimum is above what the billed window allows as an average.
+
+Three phases at 6 A are 4,140 W. Where the cap leaves 2 kW to the cars, such a car can run for half of each window. It
+runs in its last part: what the others may still draw is certain only when it has been drawn, and a car that ran first
+would have used up what the kettle needs afterwards; so it starts when what is left carries it to the end. Once started
+it goes on at its minimum as long as the energy left lasts, whatever the allowance says from second to second. At most
+one start per window, and none for less than `WORTH_S`: contactors and cars wear out by starts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.allocation import EPS_A, Uses
+
+WORTH_S = 60
+"""A start so shortly before the end of the window waits for the next one. Less: a start for nothing; more: energy that
+was there is unused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """What the cars below a group may draw on average until its window ends, and in one that begins (watts)."""
+
+    start_ms: int
+    room_w: float
+    steady_w: float
+    left_s: float
+    reaction_s: float
+
+    def may_start(self, power_w: float, started_ms: int | None) -> bool:
+        """Whether a car may be started. `power_w`: all minimums with it; `started_ms`: the window of its last start."""
+        if power_w <= self.steady_w + EPS_A:
+            return True
+        return started_ms != self.start_ms and self.left_s >= WORTH_S
+
+    def goes_on(self, power_w: float, started_ms: int | None) -> bool:
+        """Whether a car that was started in this window runs on: the energy left lasts until it can be stopped."""
+        if started_ms != self.start_ms:
+            return False
+        return self.room_w * self.left_s >= power_w * min(self.reaction_s, self.left_s)
+
+
+def may_start(
+    bursts: dict[int, Burst], taken: dict[int, float], uses: Uses, more_a: float, started_ms: int | None
+) -> bool:
+    """Whether no window forbids a start for which there is room. `taken`: watts that are used of each row already."""
+    return all(bursts[row].may_start(taken[row] + unit * more_a, started_ms) for row, unit in uses if row in bursts)
+
+
+def loans(
+    bursts: dict[int, Burst],
+    taken: dict[int, float],
+    left: list[float],
+    uses: Uses,
+    more_a: float,
+    started_ms: int | None,
+) -> list[tuple[int, float]]:
+    """What windows are lent for a running car's minimum (row, watts); empty where anything else blocks it, too."""
+    lacking = [(row, unit * more_a) for row, unit in uses if left[row] < unit * more_a - EPS_A]
+    for row, watts in lacking:
+        if row not in bursts or not bursts[row].goes_on(taken[row] + watts, started_ms):
+            return []
+    return [(row, watts - left[row]) for row, watts in lacking]
