@@ -89,7 +89,7 @@ def test_a_car_runs_in_the_last_part_of_the_window() -> None:
     run = _live(1, bursts=True, quarters=1)
 
     assert 0.0 == max(run.seen_a[:400])
-    assert 6.0 == min(run.seen_a[600:860])
+    assert 6.0 == min(run.seen_a[600:840])
 
 
 def test_without_bursts_a_car_is_started_again_and_again() -> None:
