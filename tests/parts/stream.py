@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaProducer
 
 from pipeline.moments import rfc3339
 from pipeline.records import CHARGERS, DEADLETTERS, DECISIONS, METERS, SETPOINTS
 from pipeline.topics import create_topics
 from tests.parts.brokers import Broker
+from tests.parts.tail import Tail
 from tests.parts.waiting import wait_until
 
 PARTITIONS = 4
@@ -52,9 +53,11 @@ class Stream:
     def __init__(self, broker: Broker) -> None:
         self.broker = broker
         self._producer = KafkaProducer(bootstrap_servers=broker.bootstrap, linger_ms=0, enable_idempotence=False)
+        self.tail = Tail(broker.bootstrap, (DECISIONS, SETPOINTS, DEADLETTERS))
 
     def close(self) -> None:
         self._producer.close(timeout=1)
+        self.tail.close()
 
     def put(self, topic: str, key: str | None, value: object) -> tuple[str, int, int]:
         """Write one record; gives its topic, partition and offset."""
@@ -64,20 +67,8 @@ class Stream:
 
     def read(self, topic: str, of: str | None = None) -> list[dict[str, Any]]:
         """All records of a topic, in the order of each partition; only those of a location if one is named."""
-        consumer = KafkaConsumer(bootstrap_servers=self.broker.bootstrap, group_id=None, auto_offset_reset="earliest")
-        try:
-            partitions = [TopicPartition(topic, p) for p in range(PARTITIONS)]
-            consumer.assign(partitions)
-            ends = consumer.end_offsets(partitions)
-            consumer.seek_to_beginning(*partitions)
-            found: list[Any] = []
-            deadline = time.monotonic() + 10
-            while time.monotonic() < deadline and any(consumer.position(p) < ends[p] for p in partitions):
-                for records in consumer.poll(timeout_ms=200).values():
-                    found += [json.loads(r.value) for r in records if r.value is not None]
-        finally:
-            consumer.close()
-        return [value for value in found if of is None or value.get("location") == of]
+        values = [seen.value for seen in self.tail.look(topic) if seen.value is not None]
+        return [value for value in values if of is None or value.get("location") == of]
 
     def decisions(self, of: str) -> list[dict[str, Any]]:
         return self.read(DECISIONS, of)
