@@ -133,6 +133,7 @@ class Inbox(threading.Thread):
         broker names an end inside its last batch."""
         ends = consumer.end_offsets(consumer.assignment())
         newest: dict[tuple[str, bytes | None], Any] = {}
+        past: dict[TopicPartition, int] = {}
         more = True
         while not self._stopping.is_set():
             behind = any(consumer.position(partition) < end for partition, end in ends.items())
@@ -141,12 +142,14 @@ class Inbox(threading.Thread):
             found = self._poll(consumer)
             more = bool(found) and behind
             newest.update({(record.topic, record.key): record for record in found})
+            past.update(_past(found))
         if self._stopping.is_set():
             return
-        self._restored = True
         batch = _batch(newest.values(), restored=True)
         log.info("Read %d locations and %d setpoints", len(batch.locations), len(batch.setpoints))
         self._deliver(batch)
+        self._restored = True
+        self._positions.update(past)
 
     def _follow(self, consumer: Any) -> None:
         check = time.monotonic() + CHECK_S
@@ -154,6 +157,7 @@ class Inbox(threading.Thread):
             found = self._poll(consumer)
             if found:
                 self._deliver(_batch(found, restored=False))
+                self._positions.update(_past(found))
             if time.monotonic() >= check:
                 check = time.monotonic() + CHECK_S
                 consumer.end_offsets(consumer.assignment(), timeout_ms=BROKER_TIMEOUT_MS)
@@ -164,9 +168,12 @@ class Inbox(threading.Thread):
     def _poll(self, consumer: Any) -> list[Any]:
         found = [record for batch in consumer.poll(timeout_ms=POLL_MS).values() for record in batch]
         self.connected = True
-        for record in found:
-            self._positions[TopicPartition(record.topic, record.partition)] = record.offset + 1
         return found
+
+
+def _past(found: Iterable[Any]) -> dict[TopicPartition, int]:
+    """Where to read on once these are delivered; not before, or a failure in between would skip a setpoint."""
+    return {TopicPartition(record.topic, record.partition): record.offset + 1 for record in found}
 
 
 def _batch(found: Iterable[Any], *, restored: bool) -> Batch:
@@ -219,8 +226,15 @@ class Outbox(threading.Thread):
         self._readings: dict[tuple[str, int], ChargerReading] = {}
         self._feedback: deque[Feedback] = deque()
         self._stopping = False
-        self.connected = False
-        """Whether the last record was handed to the producer."""
+        self._connected = False
+        self._unanswered = 0
+        self._answered_s = 0.0
+
+    @property
+    def sending(self) -> bool:
+        """Whether Kafka takes what we send: it was found, and answers what it is sent."""
+        waits_s = time.monotonic() - self._answered_s if self._unanswered else 0.0
+        return self._connected and waits_s < BROKER_TIMEOUT_MS / 1000
 
     def reading(self, reading: ChargerReading) -> None:
         """Publish a reading; one of the same connector that still waits is dropped."""
@@ -259,7 +273,7 @@ class Outbox(threading.Thread):
         wait_s = BACKOFF_S[0]
         while not self._stopping:
             try:
-                return KafkaProducer(
+                producer = KafkaProducer(
                     bootstrap_servers=self._servers.split(","),
                     acks="all",
                     linger_ms=5,
@@ -274,6 +288,9 @@ class Outbox(threading.Thread):
                 with self._changed:
                     self._changed.wait_for(lambda: self._stopping, wait_s)
                 wait_s = min(2 * wait_s, BACKOFF_S[1])
+            else:
+                self._connected = True
+                return producer
         return None
 
     def _take(self) -> tuple[list[Feedback], list[ChargerReading]] | None:
@@ -304,15 +321,27 @@ class Outbox(threading.Thread):
         """Whether the producer took it. It sends and retries by itself then."""
         try:
             sending = producer.send(topic, key=record.location.encode(), value=encode(record))
-            sending.add_errback(_lost, topic)
         except (KafkaError, OSError) as problem:
-            if self.connected:
+            if self._connected:
                 log.warning("Kafka at %s takes nothing: %s", self._servers, str(problem) or type(problem).__name__)
-            self.connected = False
+            self._connected = False
             if self._stopping:
                 return True  # given up: we were told to end, and nobody is there
             with self._changed:
                 self._changed.wait_for(lambda: self._stopping, BACKOFF_S[0])
             return False
-        self.connected = True
+        self._connected = True
+        with self._changed:
+            if not self._unanswered:
+                self._answered_s = time.monotonic()
+            self._unanswered += 1
+        sending.add_callback(self._answered)
+        sending.add_errback(_lost, topic)
+        sending.add_errback(self._answered)
         return True
+
+    def _answered(self, _metadata_or_problem: object) -> None:
+        """Called by the producer's thread when Kafka has a record, or has refused it."""
+        with self._changed:
+            self._unanswered -= 1
+            self._answered_s = time.monotonic()

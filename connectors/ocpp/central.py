@@ -19,6 +19,7 @@ from connectors.ocpp.passwords import Passwords
 from connectors.ocpp.registry import Plate, Registry, identity
 from connectors.ocpp.settings import Settings
 from connectors.ocpp.station import Outlet, Station
+from connectors.ocpp.unread import Unread
 from pipeline.moments import to_moment
 from pipeline.records import ChargerReading, Feedback, Setpoint
 from topology.location import Location
@@ -117,7 +118,7 @@ class Central:
             server_header=None,
             logger=_server_log,
         )
-        ticking = asyncio.create_task(self._tick())
+        ticking = asyncio.create_task(self._tick(server))
         try:
             yield server.sockets[0].getsockname()[1]
         finally:
@@ -156,9 +157,13 @@ class Central:
             metrics.CONNECTED.dec()
             log.info("%s: disconnected (%s)", station.plate.id, socket.close_code)
 
-    async def _tick(self) -> None:
+    async def _tick(self, server: Server) -> None:
+        unread = Unread(self._settings)
         while True:
             await asyncio.sleep(TICK_S)
+            for socket in unread.hopeless(server.connections, time.monotonic()):
+                log.warning("%s: does not read what it is sent, cut off", socket.remote_address)
+                socket.transport.abort()
             for station in tuple(self._stations.values()):
                 try:
                     station.tick()

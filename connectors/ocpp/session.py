@@ -28,6 +28,9 @@ from connectors.ocpp.settings import Settings
 
 log = logging.getLogger(__name__)
 
+HOT = ("MeterValues", "StatusNotification", "Heartbeat")
+"""The messages that come all day."""
+
 
 class Refused(Exception):  # noqa: N818 -- an answer of the charger
     """A CALLERROR."""
@@ -134,32 +137,33 @@ class Session(ChargePoint):  # type: ignore[misc]
         self._waiting[1].set_result(reply)
 
     async def _answer(self, request: Request) -> None:
-        self._listener.on_message(self, request.action)
-        hot = self._hot(request)
-        if hot is not None:
-            metrics.MESSAGES.labels(request.action).inc()
-            await self._send(result(request, hot))
-            return
+        known = request.action in self.route_map or request.action in HOT
+        metrics.MESSAGES.labels(request.action if known else "other").inc()
         try:
-            known = request.action in self.route_map
-            metrics.MESSAGES.labels(request.action if known else "other").inc()
-            await self._handle_call(Call(request.id, request.action, request.payload))
+            self._listener.on_message(self, request.action)
+            if request.action in HOT:
+                await self._send(result(request, self._hot(request)))
+            else:
+                await self._handle_call(Call(request.id, request.action, request.payload))
+        except Disconnected:
+            raise
         except OCPPError as problem:
             await self._send(error(request, problem.code, problem.description))
         except RecursionError:
             await self._send(error(request, "FormationViolation", "nested too deeply"))
+        except Exception:  # a bug of ours with one message must not cost the charger its socket
+            log.exception("%s: its %s failed", self.id, request.action)
+            await self._send(error(request, "InternalError", "the central system failed"))
 
-    def _hot(self, request: Request) -> dict[str, Any] | None:
-        """The answer to one of the messages that come all day; None for all others."""
+    def _hot(self, request: Request) -> dict[str, Any]:
+        """The answer to one of the `HOT` messages."""
         if request.action == "MeterValues":
             self._listener.on_meter_values(request.payload)
             return {}
         if request.action == "StatusNotification":
             self._listener.on_status(request.payload.get("connectorId"), request.payload.get("status"))
             return {}
-        if request.action == "Heartbeat":
-            return {"currentTime": _now()}
-        return None
+        return {"currentTime": _now()}
 
     async def _send(self, message: str) -> None:
         try:

@@ -22,7 +22,10 @@ class Settings:
     quiet_s: float = 15.0
     """Without a reading of a connector: an idle one is repeated, a charging one is asked. Contract: one in 20 s."""
     send_timeout_s: float = 10.0
-    """For a frame to leave. A charger that stops reading would block its task for ever."""
+    """For a frame to leave. Smaller: a slow line is cut. Larger: a charger that stops reading blocks its task."""
+    max_unread_bytes: int = 1024 * 1024
+    """Written to one charger and not yet taken by it. Smaller: nothing gained, our frames are small. Larger: memory for
+    whoever sends pings and never reads the pongs."""
     heartbeat_s: int = 60
     """Between the charger's Heartbeats. Smaller: traffic. Larger: NAT time-outs are noticed by pings only."""
     meter_interval_s: int = 10

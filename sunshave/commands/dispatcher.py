@@ -7,6 +7,7 @@ import ipaddress
 import logging
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
@@ -124,10 +125,13 @@ def _hand_over(loop: asyncio.AbstractEventLoop, central: Central, batch: Batch) 
 
 def _take(central: Central, batch: Batch) -> None:
     """Locations before the setpoints for their chargers."""
-    for put in batch.locations:
-        central.put_location(put.name, put.location)
-    for setpoint in batch.setpoints:
-        central.offer(setpoint, restored=batch.restored)
+    locations = [partial(central.put_location, put.name, put.location) for put in batch.locations]
+    setpoints = [partial(central.offer, setpoint, restored=batch.restored) for setpoint in batch.setpoints]
+    for take_in in (*locations, *setpoints):
+        try:
+            take_in()
+        except Exception:  # a bug of ours with one record must not cost the others their setpoints
+            log.exception("a record could not be taken in")
     central.loaded = True
 
 
@@ -135,7 +139,7 @@ def _health(central: Central, inbox: Inbox, outbox: Outbox) -> Callable[[], dict
     def health() -> dict[str, object]:
         numbers = central.health()
         # Without Kafka the sockets and leases go on; but nothing new is decided, so it is not ready.
-        kafka = {"reading": inbox.connected, "sending": outbox.connected}
+        kafka = {"reading": inbox.connected, "sending": outbox.sending}
         return {"live": True, "ready": bool(numbers["loaded"]) and inbox.connected, **numbers, "kafka": kafka}
 
     return health

@@ -63,6 +63,11 @@ class Process:
         except OSError:
             return 0, ""
 
+    def kafka(self) -> dict[str, bool] | None:
+        """What health says of its broker; None when it says nothing."""
+        told = self.get("/health")[1]
+        return json.loads(told)["kafka"] if told else None
+
     def ready(self) -> bool:
         """Whether it says so."""
         assert self.process.poll() is None, self.log()
@@ -217,8 +222,10 @@ def test_chargers_stay_while_kafka_is_away(tmp_path: Path) -> None:
     with running_kafka() as node, dispatcher_before_topics(node, tmp_path) as running, car(running.port):
         with topics(node.bootstrap) as kafka:
             wait_until(lambda: (r := kafka.latest()) and r.transaction, 20, "no transaction")
+        assert {"reading": True, "sending": True} == running.kafka()
         node.stop()
-        wait_until(lambda: running.get("/health")[0] == 503, 40, "it did not notice")
+        wait_until(lambda: running.kafka() == {"reading": False, "sending": False}, 40, "it did not notice")
+        assert 503 == running.get("/health")[0]
         assert 1 == json.loads(running.get("/health")[1])["connected"]
         node.start()
         base = int(time.time() * 1000)
@@ -239,6 +246,17 @@ def dispatcher_before_topics(node: Node, folder: Path) -> Iterator[Process]:
             kafka.locate()
         wait_until(running.ready, 20, "it did not find the topics")
         yield running
+    finally:
+        running.process.kill()
+        running.process.wait()
+
+
+def test_without_a_broker_it_neither_reads_nor_sends(tmp_path: Path) -> None:
+    """Health says what is true from the first moment."""
+    running = Process("127.0.0.1:1", tmp_path)
+    try:
+        wait_until(lambda: running.kafka() is not None, 20, "no health")
+        assert {"reading": False, "sending": False} == running.kafka()
     finally:
         running.process.kill()
         running.process.wait()

@@ -7,13 +7,14 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from connectors.ocpp.passwords import Passwords
-from tests.connectors.ocpp.desk import Desk, open_desk, setpoint
+from tests.connectors.ocpp.desk import QUICK, Desk, open_desk, setpoint
 from tests.parts import used
 from tests.parts.node import ocpp_rpc_command
 
@@ -114,10 +115,12 @@ def test_strict_client_is_told_that_we_go(passwords: Passwords) -> None:
     command = ocpp_rpc_command()
 
     async def story() -> None:
-        async with open_desk(passwords=passwords) as desk:
+        async with open_desk(settings=replace(QUICK, shutdown_s=10.0), passwords=passwords) as desk:
             client = strict_client(desk, command)
             foreign = await client.__aenter__()
             count = len(foreign.named("profile"))
+        async with asyncio.timeout(10):  # its socket is closed before its program has seen that: it is given the time
+            await foreign.process.wait()
         await client.__aexit__(None, None, None)
 
         assert [1001] == [e["code"] for e in foreign.named("closed")]

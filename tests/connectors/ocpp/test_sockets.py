@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import socket
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from connectors.ocpp.passwords import Passwords, PasswordsUnreadable
-from tests.connectors.ocpp.desk import Desk, charger, location, open_desk, setpoint
+from connectors.ocpp.station import Station
+from tests.connectors.ocpp.desk import QUICK, Desk, charger, location, open_desk, setpoint
 
 
 async def status(desk: Desk, name: str, password: str | None = None) -> int:
@@ -229,6 +233,67 @@ def test_every_call_is_answered(action: str, payload: dict[str, object]) -> None
             assert await client.call(action, payload) is not None
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("action", ["MeterValues", "StatusNotification", "Heartbeat"])
+def test_failure_of_ours_costs_no_socket(action: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call is answered with an error, the next one as usual."""
+
+    def broken(*_anything: object) -> None:
+        raise ZeroDivisionError
+
+    async def story() -> None:
+        async with open_desk() as desk, charger(desk) as client:
+            with monkeypatch.context() as patched:
+                for name in ("on_message", "on_meter_values", "on_status"):
+                    patched.setattr(Station, name, broken)
+                assert "InternalError" == await client.call(action, {})
+            assert {} == await client.call("StatusNotification", {})
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("pings", "limits"),
+    [(10_000_000, {"send_timeout_s": 60.0}), (150_000, {"send_timeout_s": 1.0, "max_unread_bytes": 2**30})],
+    ids=["too much", "too long"],
+)
+def test_charger_that_never_reads_is_cut_off(pings: int, limits: dict[str, Any]) -> None:
+    """It pings and takes no pong: what waits for it has an end, in bytes and in seconds."""
+
+    async def story() -> None:
+        settings = replace(QUICK, call_timeout_s=60.0, config_timeout_s=60.0, **limits)
+        async with open_desk(settings=settings, place=location(fallback_a=None)) as desk:
+            with await deaf_socket(desk) as deaf:
+                flooding = asyncio.create_task(flood(deaf, pings))
+                await desk.until(lambda: not desk.central.health()["connected"], 20)
+                flooding.cancel()
+                await asyncio.gather(flooding, return_exceptions=True)
+
+    asyncio.run(story())
+
+
+async def deaf_socket(desk: Desk) -> socket.socket:
+    """A charger's socket of which nobody reads more than the handshake's answer."""
+    host, _, port = desk.url.removeprefix("ws://").rpartition(":")
+    deaf = socket.socket()
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    deaf.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(deaf, (host, int(port)))
+    key = base64.b64encode(bytes(16)).decode()
+    upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key"
+    await loop.sock_sendall(deaf, f"GET /CP-1 HTTP/1.1\r\nHost: x\r\n{upgrade}: {key}\r\n\r\n".encode())
+    assert (await loop.sock_recv(deaf, 4096)).startswith(b"HTTP/1.1 101")
+    await desk.until(lambda: desk.central.health()["connected"])
+    return deaf
+
+
+async def flood(deaf: socket.socket, pings: int) -> None:
+    """Send so many pings of 120 bytes."""
+    ping = bytes([0x89, 0x80 | 120, 0, 0, 0, 0]) + b"x" * 120
+    for _ in range(pings // 500):
+        await asyncio.get_running_loop().sock_sendall(deaf, ping * 500)
 
 
 def test_stopping_says_going_away() -> None:
