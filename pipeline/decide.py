@@ -21,6 +21,7 @@ from pipeline.release import Released, release
 from pipeline.sharing import Share, Shares, share
 from pipeline.solar import Sun, distinct, whole_budget_a
 from pipeline.state import ConnectorState, LocationState
+from pipeline.winding_down import Ending, end, endings
 from pipeline.windows import closed_windows, note_windows, view
 from topology.location import Control
 from topology.tree import Tree
@@ -42,6 +43,8 @@ class Outcome:
     one_phase: list[bool]
     """For each connector whether it charges on its first phase alone."""
     shown: dict[int, Difference] = field(default_factory=dict)
+    endings: list[Ending] = field(default_factory=list)
+    """What comes to an end of connectors that wind down (`pipeline.winding_down`)."""
 
 
 def decide(tree: Tree, state: LocationState, now_ms: int) -> Outcome:
@@ -75,7 +78,8 @@ def decide(tree: Tree, state: LocationState, now_ms: int) -> Outcome:
     )
     windows = [w for g in groups if g.window is not None for w in closed_windows(tree, state, g.node, now_ms)]
     one_phase = [released[f.socket.index].one_phase for f in facts]
-    return Outcome(tree, now_ms, decision, windows, facts, shares, one_phase, shown)
+    ending = endings(state, control.ack_s, control.lease_skew_s, now_ms) if state.leaving else []
+    return Outcome(tree, now_ms, decision, windows, facts, shares, one_phase, shown, ending)
 
 
 def _shares(
@@ -170,7 +174,7 @@ def _load_after(fact: Fact, new: Released) -> tuple[float, ...]:
 def _connector_view(fact: Fact, target: Share, released: Released, held_a: list[float]) -> ConnectorView:
     charger, connector = fact.socket.key
     binding = released.binding
-    if not fact.online:
+    if not fact.online and fact.leaving is None:
         binding = "offline"
     return ConnectorView(
         charger=charger,
@@ -226,6 +230,7 @@ def commit(state: LocationState, outcome: Outcome) -> None:
     note_windows(tree, state, outcome.windows, now_ms)
     state.turn_clocks = outcome.shares.turns.clocks
     state.decided_ms = now_ms
+    end(state, outcome.endings)
 
 
 def _move_timers(own: ConnectorState, fact: Fact, shares: Shares, now_ms: int) -> None:

@@ -26,6 +26,7 @@ from pipeline.moments import to_ms
 from pipeline.recording import worth_writing
 from pipeline.records import (
     DECISIONS,
+    FEEDBACK,
     LOCATIONS,
     SETPOINTS,
     WINDOWS,
@@ -39,9 +40,10 @@ from pipeline.records import (
 )
 from pipeline.state import LocationState, connector_key, mark_applied, new_state
 from pipeline.wake import next_wake_ms
+from pipeline.winding_down import Ending, changed_tree, known_tree, remove
 from topology.location import Location
 from topology.read import LocationRefused, read_location_json
-from topology.tree import Tree, build_tree
+from topology.tree import Tree
 
 BEHIND_MS = 5_000
 """Records older than this, with more behind them, are a backlog. Less: a burst stops decisions; more: decisions are
@@ -61,6 +63,8 @@ class _Owned:
     """A location of this partition."""
 
     key: bytes
+    location: Location
+    """As its document says; `tree` has what winds down, too."""
     tree: Tree
     state: LocationState
     interval_ms: int
@@ -89,7 +93,7 @@ class Engine:
         """Locations to keep with the next emission, and their decisions in it that have setpoints."""
         for back in come_back(kept):
             location = read_location_json(back.document).location
-            owned = self._own(back.name, location, back.state)
+            owned = self._own(back.name, location, known_tree(location, back.state), back.state)
             self._plan(back.name, owned, now_ms)
             self._send_again(back.unsent, now_ms)
 
@@ -182,7 +186,7 @@ class Engine:
             return str(problem)
         name = found.location
         owned = self._owned.get(name)
-        if owned is None or record.key != owned.key:
+        if owned is None or record.key != owned.key or (owned.state.removed and topic != FEEDBACK):
             return _WRONG_KEY if record.key != name.encode() else f"unknown: location {name}"
         if not mark_applied(owned.state, topic, self.partition, record.offset):
             return None
@@ -198,7 +202,10 @@ class Engine:
         if owned is not None and not mark_applied(owned.state, LOCATIONS, self.partition, record.offset):
             return None
         if record.value is None:
-            self._remove(name)
+            if owned is not None:
+                remove(owned.tree, owned.state)
+                owned.last = None
+                self._plan_change(name, owned, now_ms)
             return None
         try:
             location = read_location_json(record.value).location
@@ -208,31 +215,32 @@ class Engine:
             return _WRONG_KEY
         state = owned.state if owned is not None else new_state()
         mark_applied(state, LOCATIONS, self.partition, record.offset)
-        new = self._own(name, location, state, before=owned)
+        tree = changed_tree(location, state, owned.tree if owned is not None else None)
+        new = self._own(name, location, tree, state)
+        if owned is not None:
+            new.decided_ms = owned.decided_ms
         self._out.kept.append((new.key + DOCUMENT, record.value))
-        self._changed.setdefault(name, [])
-        self._plan(name, new, max(now_ms, new.decided_ms + new.interval_ms))
+        self._plan_change(name, new, now_ms)
         return None
 
-    def _own(self, name: str, location: Location, state: LocationState, before: _Owned | None = None) -> _Owned:
-        tree = build_tree(location)
-        owned = _Owned(name.encode(), tree, state, round(location.control.interval_s * 1000))
-        if before is not None:
-            owned.decided_ms = before.decided_ms
-            self._forget_setpoints(before.tree.socket_of.keys() - tree.socket_of.keys())
+    def _own(self, name: str, location: Location, tree: Tree, state: LocationState) -> _Owned:
+        owned = _Owned(name.encode(), location, tree, state, round(location.control.interval_s * 1000))
         self._owned[name] = owned
         return owned
 
-    def _remove(self, name: str) -> None:
-        owned = self._owned.pop(name, None)
-        if owned is not None:
-            self._forget_setpoints(owned.tree.socket_of.keys())
+    def _plan_change(self, name: str, owned: _Owned, now_ms: int) -> None:
+        self._changed.setdefault(name, [])
+        self._plan(name, owned, max(now_ms, owned.decided_ms + owned.interval_ms))
+
+    def _end(self, name: str, owned: _Owned, endings: Iterable[Ending]) -> None:
+        """The topic of setpoints forgets connectors that wound down, then the changelog what is over."""
+        self._out.first += [(SETPOINTS, ending.name.encode(), None) for ending in endings if ending.told]
+        if owned.state.removed and not owned.state.leaving:
+            del self._owned[name]
             self._changed.pop(name, None)
             self._out.kept += [(owned.key + DOCUMENT, None), (owned.key, None)]
-
-    def _forget_setpoints(self, sockets: Iterable[tuple[str, int]]) -> None:
-        """Connectors that are no more: no command (their leases end by themselves), the topic only forgets them."""
-        self._out.last += [(SETPOINTS, connector_key(*socket).encode(), None) for socket in sorted(sockets)]
+        else:
+            owned.tree = known_tree(owned.location, owned.state)
 
     def _touch(self, name: str, owned: _Owned, record: Any, now_ms: int) -> None:
         """Something changed: decide when the interval has passed, at once (but once) on a violation."""
@@ -261,6 +269,8 @@ class Engine:
             if worth_writing(owned.last, outcome):
                 commit(owned.state, outcome)
                 self._emit(name, owned, outcome)
+                if outcome.endings or owned.state.removed:
+                    self._end(name, owned, outcome.endings)
             due_ms = max(next_wake_ms(owned.tree, owned.state, now_ms), now_ms + owned.interval_ms)
         except Exception:  # noqa: BLE001 -- ours; one location must not stop the others of its partition
             self._out.failures.append(f"deciding {name}: {traceback.format_exc()}")

@@ -12,7 +12,7 @@ from typing import Literal
 from pipeline.learning import Learnt, learn
 from pipeline.records import WANTING
 from pipeline.reservations import Reservation, accepted, reservation
-from pipeline.state import ConnectorState, LocationState, MeterState, Reading
+from pipeline.state import ConnectorState, Leaving, LocationState, MeterState, Reading
 from topology.location import Control
 from topology.phases import PhaseUse, phase_use
 from topology.steps import floor_to_step
@@ -51,6 +51,8 @@ class Fact:
     """The worst of the meters between it and the root."""
     old_meter: str
     """That meter's id."""
+    leaving: Leaving | None
+    """Where it was removed from its location, and winds down (`pipeline.winding_down`)."""
 
     @property
     def suspended(self) -> bool:
@@ -71,9 +73,9 @@ class Fact:
 
     @property
     def fixed(self) -> bool:
-        """For the others, load that cannot be moved: nobody there to move it, or it does not obey."""
+        """For the others, load that cannot be moved: nobody there to move it, disobedient, or to go anyway."""
         r = self.reservation
-        return not self.online or self.silent or r.over_draw or r.stuck
+        return not self.online or self.silent or r.over_draw or r.stuck or self.leaving is not None
 
 
 def meter_age(node: Node, meter: MeterState | None, now_ms: int) -> MeterAge:
@@ -108,7 +110,8 @@ def _fact(tree: Tree, socket: Socket, state: LocationState, ages: dict[int, Mete
     own = state.connectors.get(socket.name, _UNHEARD)
     reading = own.reading
     learnt = learn(own, socket.connector.phases, control)
-    wants = reading is not None and reading.status in WANTING
+    leaving = state.leaving.get(socket.name) if state.leaving else None
+    wants = reading is not None and reading.status in WANTING and leaving is None
     wanted_a, wanted_by = _wish(socket, learnt, reading, control) if wants else (0.0, "max_a")
     age, old_meter = _oldest(tree, socket, ages) if ages else ("fresh", "")
     all_use = socket.use if learnt.phases is None else _use_of(tree, socket, learnt.phases)
@@ -135,6 +138,7 @@ def _fact(tree: Tree, socket: Socket, state: LocationState, ages: dict[int, Mete
         standing_a=_settable_a(socket, _standing_a(own, now_ms)),
         meter_age=age,
         old_meter=old_meter,
+        leaving=leaving,
     )
 
 

@@ -21,6 +21,8 @@ def due(fact: Fact, limit_a: float, one_phase: bool, control: Control, now_ms: i
     if not fact.heard:
         return False
     sent = fact.state.sent
+    if fact.leaving is not None:  # told once that it is over
+        return sent is None or sent.seq <= fact.leaving.after_seq
     if sent is None or abs(limit_a - sent.limit_a) > EPS_A:
         return True
     if limit_a > 0 and one_phase != sent.one_phase:

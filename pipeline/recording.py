@@ -19,7 +19,7 @@ history shows less than a dashboard's line width."""
 def worth_writing(last: Decision | None, outcome: Outcome) -> bool:
     """Whether this decision must be committed and emitted."""
     new = outcome.decision
-    if last is None or new.setpoints or outcome.windows or outcome.shares.turns.moved:
+    if last is None or new.setpoints or outcome.windows or outcome.shares.turns.moved or outcome.endings:
         return True
     control = outcome.tree.location.control
     if to_ms(new.at) - to_ms(last.at) >= control.record_every_s * 1000:

@@ -16,6 +16,7 @@ from pipeline.facts import Fact
 from pipeline.solar import Member, Sun, Timer, add_rows, distinct, threshold_a, timer
 from pipeline.switching import Phases, extra_uses, phases_of
 from pipeline.turns import Turns, change_turns, in_order
+from pipeline.winding_down import REMOVED
 from topology.location import Control
 from topology.phases import PhaseUse
 from topology.steps import ceil_to_step, floor_to_step
@@ -61,7 +62,7 @@ def share(
 ) -> Shares:
     """Every connector's target. `calm`: of what is left when the load comes back to where it was a moment ago."""
     fixed = [f for f in facts if f.fixed]
-    asked = {f.socket.index for f in fixed if f.heard and (f.wants or f.meter_age == "lost")}
+    asked = {f.socket.index for f in fixed if f.heard and f.leaving is None and (f.wants or f.meter_age == "lost")}
     own = Shares()
     if asked:  # first, so that the suns are left as the main sharing sees them
         immovable = [f for f in fixed if f.socket.index not in asked]
@@ -76,7 +77,7 @@ def share(
             shares.phases[index] = own.phases[index]
     shares.placed |= own.placed & asked
     for fact in facts:
-        shares.of.setdefault(fact.socket.index, Share(0.0, "idle"))
+        shares.of.setdefault(fact.socket.index, Share(0.0, "idle" if fact.leaving is None else REMOVED))
     return shares
 
 

@@ -188,6 +188,17 @@ class LimitEntry(Struct, array_like=True, gc=False):
     limit_w: float | None
 
 
+class Leaving(Struct, array_like=True, gc=False):
+    """A connector that its location no longer has (`pipeline.winding_down`)."""
+
+    charger: bytes
+    """What the document said of it, with this connector alone: the JSON of `topology.location.Charger`."""
+    after_seq: int
+    """Its newest sequence number when it was removed: what it is told because of that has a higher one."""
+    told: bool = False
+    """It was told 0 A, and the topic of setpoints has forgotten it."""
+
+
 class LocationState(Struct, array_like=True, gc=False):
     """Everything that a decision of one location depends on, besides its document and the moment."""
 
@@ -200,6 +211,10 @@ class LocationState(Struct, array_like=True, gc=False):
     turn_clocks: dict[str, int] = field(default_factory=dict)
     """Queue (priority class) -> when somebody began to wait, or when the turns last changed."""
     decided_ms: int = -1
+    leaving: dict[str, Leaving] = field(default_factory=dict)
+    """Connectors that wind down."""
+    removed: bool = False
+    """Whether the location itself was removed."""
 
 
 _ENCODER = msgspec.msgpack.Encoder()

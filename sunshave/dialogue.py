@@ -14,9 +14,11 @@ from pipeline.fold import fold
 from pipeline.moments import parse_moment, to_ms
 from pipeline.records import FOLDED, LOCATIONS, DeadLetter, NotARecord, decode, encode
 from pipeline.state import LocationState, mark_applied, new_state
+from pipeline.winding_down import changed_tree, known_tree
 from sunshave.telling import error, warning
+from topology.location import Location
 from topology.read import LocationRefused, read_location_json
-from topology.tree import Tree, build_tree
+from topology.tree import Tree
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -45,13 +47,14 @@ class _Heard:
     offset: int
     value: bytes
     reason: str | None = None
-    tree: Tree | None = None
+    location: Location | None = None
 
 
 @dataclass(slots=True)
 class Dialogue:
     """One run. `refused` says whether any location was."""
 
+    locations: dict[str, Location] = field(default_factory=dict)
     trees: dict[str, Tree] = field(default_factory=dict)
     states: dict[str, LocationState] = field(default_factory=dict)
     waiting: list[_Heard] = field(default_factory=list)
@@ -81,10 +84,10 @@ class Dialogue:
         """The dead letters of what came after the last `now`; without one, nothing is from the future."""
         yield from self._fold_waiting(sys.maxsize // 2)
 
-    def _wait(self, topic: str, value: bytes, reason: str | None = None, tree: Tree | None = None) -> None:
+    def _wait(self, topic: str, value: bytes, reason: str | None = None, location: Location | None = None) -> None:
         offset = self.offsets.get(topic, -1) + 1
         self.offsets[topic] = offset
-        self.waiting.append(_Heard(topic, offset, value, reason, tree))
+        self.waiting.append(_Heard(topic, offset, value, reason, location))
 
     def _location(self, value: bytes) -> None:
         """A refused one is said at once; an accepted one takes its place in the order of the lines."""
@@ -100,7 +103,7 @@ class Dialogue:
             return
         for problem in accepted.warnings:
             warning(f"location {accepted.location.location}: {problem}")
-        self._wait(LOCATIONS, value, tree=build_tree(accepted.location))
+        self._wait(LOCATIONS, value, location=accepted.location)
 
     def _decide(self, now: str, line: bytes) -> Iterator[bytes]:
         try:
@@ -114,6 +117,8 @@ class Dialogue:
             state = self.states[name]
             outcome = decide(self.trees[name], state, now_ms)
             commit(state, outcome)
+            if outcome.endings:
+                self.trees[name] = known_tree(self.locations[name], state)
             decisions.append(outcome.decision)
             windows += outcome.windows
         yield msgspec.json.encode({"decisions": decisions, "windows": windows})
@@ -129,10 +134,12 @@ class Dialogue:
                 yield b'{"deadletter":' + encode(letter) + b"}"
 
     def _fold(self, heard: _Heard, now_ms: int) -> str | None:
-        if heard.tree is not None:
-            name = heard.tree.location.location
-            self.trees[name] = heard.tree
-            mark_applied(self.states.setdefault(name, new_state()), LOCATIONS, 0, heard.offset)
+        if heard.location is not None:
+            name = heard.location.location
+            state = self.states.setdefault(name, new_state())
+            mark_applied(state, LOCATIONS, 0, heard.offset)
+            self.trees[name] = changed_tree(heard.location, state, self.trees.get(name))
+            self.locations[name] = heard.location
             return None
         try:
             record: Any = decode(heard.topic, heard.value)

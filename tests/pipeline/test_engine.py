@@ -297,20 +297,6 @@ def test_a_refused_location_stays_what_it_was_also_for_the_next_owner(stream: St
     assert 1 == len(stream.takeover().engine)
 
 
-def test_a_removed_location_and_charger_leave_tombstones(stream: Stream) -> None:
-    """The compacted topic of setpoints forgets connectors that are no more."""
-    stream.round()
-    stream.put(LOCATIONS, location(chargers=["CP-1"]))
-    assert (SETPOINTS, b"home-CP-2/1", None) in stream.round().last
-
-    stream.put(LOCATIONS, None)
-    out = stream.round()
-    assert [(SETPOINTS, b"home-CP-1/1", None)] == out.last
-    assert {} == stream.kept
-    stream.put(METERS, meter(NOW_MS, 0.0))
-    assert ["unknown: location home"] == [letter.reason for letter in stream.round().letters]
-
-
 def test_an_idle_location_costs_a_look_a_minute() -> None:
     """A million of them must not keep a core busy."""
     stream = Stream()
