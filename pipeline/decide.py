@@ -75,6 +75,8 @@ def decide(tree: Tree, state: LocationState, now_ms: int) -> Outcome:
             if due(f, v.limit_a, one := released[f.socket.index].one_phase, control, now_ms)
         ],
         alarms=alarms(groups, facts),
+        number=state.decisions + 1,
+        order=[dict(sorted(inputs.items())) for inputs in state.order],
     )
     windows = [w for g in groups if g.window is not None for w in closed_windows(tree, state, g.node, now_ms)]
     one_phase = [released[f.socket.index].one_phase for f in facts]
@@ -230,6 +232,8 @@ def commit(state: LocationState, outcome: Outcome) -> None:
     note_windows(tree, state, outcome.windows, now_ms)
     state.turn_clocks = outcome.shares.turns.clocks
     state.decided_ms = now_ms
+    state.decisions += 1
+    state.order, state.answered = [], False
     end(state, outcome.endings)
 
 

@@ -90,7 +90,7 @@ class Engine:
         self._behind = dict.fromkeys(behind, now_ms)
         self._out = Emission()
         self._changed: dict[str, list[bytes]] = {}
-        """Locations to keep with the next emission, and their decisions in it that have setpoints."""
+        """Locations to keep with the next emission, and their decisions in it."""
         for back in come_back(kept):
             location = read_location_json(back.document).location
             owned = self._own(back.name, location, known_tree(location, back.state), back.state)
@@ -99,6 +99,11 @@ class Engine:
 
     def __len__(self) -> int:
         return len(self._owned)
+
+    def look(self, name: str) -> tuple[Tree, LocationState] | None:
+        """A location and its state, to decide it again from outside; None where there is none (any more)."""
+        owned = self._owned.get(name)
+        return None if owned is None else (owned.tree, owned.state)
 
     @property
     def letters_waiting(self) -> int:
@@ -290,18 +295,14 @@ class Engine:
         self._out.first += [(WINDOWS, owned.key, encode(window)) for window in outcome.windows]
         self._out.last.append((DECISIONS, owned.key, encoded))
         self._out.last += _setpoints(decision.setpoints)
-        unsent = self._changed.setdefault(name, [])
-        if decision.setpoints:
-            unsent.append(encoded)
+        self._changed.setdefault(name, []).append(encoded)
 
     def _send_again(self, unsent: Iterable[bytes], now_ms: int) -> None:
-        """The setpoints that the owner before us may not have sent, and their decision: a repetition, if it had."""
+        """What the owner before us may not have sent, decision and setpoints: a repetition, if it had."""
         for encoded in unsent:
             decision: Decision = decode(DECISIONS, encoded)
-            alive = [s for s in decision.setpoints if to_ms(s.valid_until) > now_ms]
-            if alive:
-                self._out.first.append((DECISIONS, decision.location.encode(), encoded))
-                self._out.first += _setpoints(alive)
+            self._out.first.append((DECISIONS, decision.location.encode(), encoded))
+            self._out.first += _setpoints(s for s in decision.setpoints if to_ms(s.valid_until) > now_ms)
 
 
 _WRONG_KEY = "invalid: the key is not the location"

@@ -3,9 +3,9 @@
 Two keys per location, so that the document is written only when it changes: `NAME` holds the state, `NAME\\0document`
 the location as it was accepted (the topic of locations may meanwhile hold a newer one that was refused).
 
-Decisions with setpoints travel with the state that counts them as sent: the state is on the broker *before* they go
-out. Whoever takes over knows every setpoint that a charger may have got, and sends those again that may be missing
-(same `seq`, same content: a repetition).
+Decisions travel with the state that counts them as made: the state is on the broker *before* they go out. Whoever takes
+over knows every setpoint that a charger may have got, and sends those again that may be missing (same `seq`, same
+content: a repetition); without a setpoint, too, or the history would have a decision less than the state.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ENCODER = msgspec.msgpack.Encoder()
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A location as it comes back. `unsent`: decisions whose setpoints may not have gone out."""
+    """A location as it comes back. `unsent`: decisions that may not have gone out."""
 
     name: str
     document: bytes

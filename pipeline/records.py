@@ -214,6 +214,10 @@ class Decision(Struct, frozen=True, kw_only=True, gc=False):
     setpoints: list[Setpoint]
     alarms: list[Alarm]
     worker: str | None = None
+    number: int = 0
+    """Counts the written decisions of a location: one that is missing is noticed. 0 where it is not said."""
+    order: list[dict[str, tuple[int, int]]] = []
+    """Stops on the way from the inputs of the decision before to these: a replay folds up to each of them in turn."""
 
 
 class ClosedWindow(Struct, frozen=True, kw_only=True, gc=False):

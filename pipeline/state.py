@@ -12,12 +12,18 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct, field
 
+from pipeline.records import CHARGERS, FEEDBACK, LOCATIONS
+
 VERSION = 1
 """Written first into every encoded state. A worker reads states of its own version and of those before it."""
 
 RECENT_READINGS = 64
 """Readings kept per source between two written decisions. Fewer: a rise may be put down to the wrong moment; more:
 the state of a busy location grows, and with it every changelog record."""
+
+KEPT_ORDER = 256
+"""Changes of the order kept between two written decisions. Fewer: what was read from a backlog cannot be decided again
+to the bit; more: a charger that answers without end fills the state."""
 
 
 class Reading(Struct, array_like=True, gc=False):
@@ -211,6 +217,13 @@ class LocationState(Struct, array_like=True, gc=False):
     turn_clocks: dict[str, int] = field(default_factory=dict)
     """Queue (priority class) -> when somebody began to wait, or when the turns last changed."""
     decided_ms: int = -1
+    decisions: int = 0
+    """How many were written."""
+    # folded
+    order: list[dict[str, tuple[int, int]]] = field(default_factory=list)
+    """`inputs` at the moments since the last written decision at which `in_order` says no."""
+    answered: bool = False
+    """Whether an answer was folded since the last of them."""
     leaving: dict[str, Leaving] = field(default_factory=dict)
     """Connectors that wind down."""
     removed: bool = False
@@ -244,8 +257,23 @@ def mark_applied(state: LocationState, topic: str, partition: int, offset: int) 
     known = state.inputs.get(topic)
     if known is not None and known[0] == partition and offset <= known[1]:
         return False
+    if not in_order(state, topic) and len(state.order) < KEPT_ORDER:
+        state.order.append(dict(state.inputs))
+        state.answered = False
+    state.answered = state.answered or topic == FEEDBACK
     state.inputs[topic] = (partition, offset)
     return True
+
+
+def in_order(state: LocationState, topic: str) -> bool:
+    """Whether a record comes as a replay would fold it: documents first, answers last (design §9 The stream).
+
+    What a charger draws and what it answers judge each other, and a document judges everything; between all other
+    topics the order does not matter.
+    """
+    if topic == LOCATIONS:
+        return not state.inputs
+    return topic != CHARGERS or not state.answered
 
 
 def connector_key(charger: str, connector: int) -> str:

@@ -132,6 +132,42 @@ def test_setpoints_follow_the_state_that_counts_them(stream: Stream) -> None:
     assert emitted(out, SETPOINTS) == [json.loads(v) for t, _, v in after.first if t == SETPOINTS and v]
 
 
+def test_a_decision_without_setpoints_is_not_lost_either(stream: Stream) -> None:
+    """It is written again by who takes over, so that the history has every decision that the state has."""
+    stream.round()
+    stream.now_ms += 11_000
+    stream.house(0.0)
+    out = stream.round()
+    (decision,) = emitted(out, DECISIONS)
+    assert ([], 2) == (decision["setpoints"], decision["number"])
+
+    after = stream.takeover().round()
+
+    assert [decision] == [json.loads(v) for t, _, v in after.first if t == DECISIONS and v]
+
+
+def test_a_decision_says_where_its_records_came_in_another_order(stream: Stream) -> None:
+    """An answer before a reading, a document after anything: the inputs at that moment are in `order`."""
+    (first,) = emitted(stream.round(), DECISIONS)
+    answer = first["setpoints"][0]
+    accepted = {k: answer[k] for k in ("location", "charger", "connector", "seq", "limit_a")}
+    at = rfc3339(stream.now_ms)
+    stream.put(FEEDBACK, accepted | {"at": at, "state": "accepted", "lease_until": answer["valid_until"]})
+    stream.now_ms += 1_000
+    stream.house(30.0)
+    stream.put(LOCATIONS, location(limit_a=32))
+    stream.now_ms += 1_000
+
+    (decision,) = emitted(stream.round(), DECISIONS)
+
+    p = PARTITION
+    assert [
+        {LOCATIONS: [p, 0], METERS: [p, 0], CHARGERS: [p, 1], FEEDBACK: [p, 0]},
+        {LOCATIONS: [p, 0], METERS: [p, 1], CHARGERS: [p, 3], FEEDBACK: [p, 0]},
+    ] == decision["order"]
+    assert [] == first["order"]
+
+
 def test_a_location_is_decided_at_most_once_per_interval(stream: Stream) -> None:
     """A meter at 10 Hz asks for no more decisions than one at 1 Hz."""
     stream.round()
@@ -211,7 +247,7 @@ def test_a_backlog_is_folded_before_anything_is_decided(stream: Stream) -> None:
     stream.round()
     stream.now_ms += 3_600_000
     late = stream.takeover(behind=[METERS])
-    assert not emitted(late.round(), DECISIONS)
+    assert 0 == late.round().decisions
 
     old = Record(b"home", json.dumps(meter(NOW_MS + 1000, 3.0)).encode(), 1, late.now_ms - BEHIND_MS - 1)
     late.feed(METERS, old, end=3)
