@@ -27,15 +27,21 @@ class Car:
     min_a: float = 6.0
     delay_s: float = WAKE_S
     ramp_a_per_s: float = RISE_A_PER_S
+    taper_from: float = TAPER_FROM
 
 
 class Charge:
     """A car while it is plugged in."""
 
+    __slots__ = ("_offered_for_s", "amperes", "car", "phases", "taken_wh")
+
     def __init__(self, car: Car) -> None:
         self.car = car
         self.taken_wh = 0.0
-        self._amperes = 0.0
+        self.amperes = 0.0
+        """What it draws on each of its phases in use."""
+        self.phases = car.phases
+        """How many it uses, the first ones of the charger."""
         self._offered_for_s = 0.0
 
     @property
@@ -51,25 +57,29 @@ class Charge:
     @property
     def current_a(self) -> tuple[float, float, float]:
         """Amperes on the charger's phases; a car with fewer uses the first ones."""
-        one, two, three = (self._amperes if phase < self.car.phases else 0.0 for phase in range(3))
-        return one, two, three
+        a = self.amperes
+        return a, a if self.phases > 1 else 0.0, a if self.phases > 2 else 0.0
 
-    def step(self, offered_a: float, step_s: float, speed: float, voltage_v: float) -> float:
-        """Follow the offer for a while. Gives the energy taken, in Wh."""
+    def step(self, offered_a: float, step_s: float, speed: float, voltage_v: float, phases: int = 3) -> float:
+        """Follow the offer for a while, on so many phases at most. Gives the energy taken, in Wh."""
         wanted_a = self._wanted_a(offered_a)
+        self.phases = min(self.car.phases, phases)
         self._offered_for_s = self._offered_for_s + step_s if wanted_a > 0 else 0.0
-        if wanted_a < self._amperes:
-            self._amperes = max(wanted_a, self._amperes - FALL_A_PER_S * step_s)
-        elif self._offered_for_s >= self.car.delay_s:
-            self._amperes = min(wanted_a, self._amperes + self.car.ramp_a_per_s * step_s)
-        taken_wh = sum(self.current_a) * voltage_v * step_s * speed / 3600
+        if wanted_a < self.amperes:
+            self.amperes = max(wanted_a, self.amperes - FALL_A_PER_S * step_s)
+        elif wanted_a > self.amperes and self._offered_for_s >= self.car.delay_s:
+            self.amperes = min(wanted_a, self.amperes + self.car.ramp_a_per_s * step_s)
+        taken_wh = self.amperes * self.phases * voltage_v * step_s * speed / 3600
         self.taken_wh += taken_wh
         return taken_wh
 
     def _wanted_a(self, offered_a: float) -> float:
         """What it would take: nothing below its minimum or when full, less at the end."""
-        if self.full or offered_a < self.car.min_a:
+        car = self.car
+        if offered_a < car.min_a or self.taken_wh >= car.energy_wh:
             return 0.0
-        share = self.taken_wh / self.car.energy_wh
-        left = 1.0 if share < TAPER_FROM else 1 - 0.5 * (share - TAPER_FROM) / (1 - TAPER_FROM)
-        return min(offered_a, max(self.car.min_a, self.car.max_a * left))
+        share = self.taken_wh / car.energy_wh
+        if share < car.taper_from:
+            return min(offered_a, car.max_a)
+        left = 1 - 0.5 * (share - car.taper_from) / (1 - car.taper_from)
+        return min(offered_a, max(car.min_a, car.max_a * left))

@@ -12,14 +12,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from dsmr_parser.parsers import TelegramParser
 
+from connectors.simulated.registers import Registers
+
 ZONE = ZoneInfo("Europe/Brussels")
-QUARTER = timedelta(minutes=15)
 LISTENERS = 16
 """Connections at once. Smaller: a demo with a second reader fails. Larger: nothing is gained, a real port has one."""
 
@@ -29,27 +29,30 @@ BACKLOG_BYTES = 65_536
 Currents = tuple[float, float, float]
 
 
-@dataclass(slots=True)
 class Building:
     """A meter and what flows through it. `currents_a` is asked at each telegram, + is import; so is the clock."""
 
-    currents_a: Callable[[], Currents]
-    clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
-    voltage_v: float = 230.0
-    import_wh: float = 1_234_567.0
-    export_wh: float = 89_012.0
-    quarter_wh: float = 0.0
-    month_peak_w: float = 0.0
-    month_peak_at: datetime | None = None
-    _at: datetime | None = None
-    _powers_w: tuple[float, ...] = (0.0, 0.0, 0.0)
+    def __init__(
+        self,
+        currents_a: Callable[[], Currents],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        voltage_v: float = 230.0,
+        import_wh: float = 1_234_567.0,
+        export_wh: float = 89_012.0,
+    ) -> None:
+        self.currents_a = currents_a
+        self.clock = clock
+        self.voltage_v = voltage_v
+        self.registers = Registers(ZONE.key, import_wh, export_wh)
+        self._at: datetime | None = None
+        self._powers_w: tuple[float, ...] = (0.0, 0.0, 0.0)
 
     def advance(self) -> datetime:
         """Count what has flowed since the last time, at the currents of then; take the currents of now. Says the
         time."""
         now = self.clock()
         if self._at is not None:
-            self._count(self._at, max(now, self._at))
+            self.registers.count(sum(self._powers_w), self._at.timestamp(), now.timestamp())
         self._at = now
         self._powers_w = tuple(current_a * self.voltage_v for current_a in self.currents_a())
         return now
@@ -71,39 +74,21 @@ class Building:
         body = "\r\n".join([*lines, "!"])
         return f"{body}{TelegramParser.crc16(body):04X}\r\n".encode("ascii")
 
-    def _count(self, since: datetime, now: datetime) -> None:
-        """Energy flows into the registers, netted over the phases; quarters close on the way."""
-        power_w = sum(self._powers_w)
-        while since < now:
-            end = min(now, _quarter(since) + QUARTER)
-            flowed_wh = power_w * (end - since).total_seconds() / 3600
-            self.import_wh += max(flowed_wh, 0.0)
-            self.export_wh += max(-flowed_wh, 0.0)
-            self.quarter_wh += max(flowed_wh, 0.0)
-            if end == _quarter(since) + QUARTER:
-                self._close_quarter(end)
-            since = end
-
-    def _close_quarter(self, end: datetime) -> None:
-        demand_w, self.quarter_wh = self.quarter_wh * 4, 0.0
-        if demand_w > self.month_peak_w:
-            self.month_peak_w, self.month_peak_at = demand_w, end
-        if (local := end.astimezone(ZONE)).day == 1 and local.hour == local.minute == 0:
-            self.month_peak_w, self.month_peak_at = 0.0, None
-
     def _registers(self) -> list[str]:
         """All on the first tariff: which one counts is of no matter to a fuse."""
         return [
-            f"1-0:1.8.1({self.import_wh / 1000:010.3f}*kWh)",
+            f"1-0:1.8.1({self.registers.import_wh / 1000:010.3f}*kWh)",
             "1-0:1.8.2(000000.000*kWh)",
-            f"1-0:2.8.1({self.export_wh / 1000:010.3f}*kWh)",
+            f"1-0:2.8.1({self.registers.export_wh / 1000:010.3f}*kWh)",
             "1-0:2.8.2(000000.000*kWh)",
         ]
 
     def _averages(self) -> list[str]:
         """1.4.0 is the energy so far over the whole quarter: it starts at 0 and rises to the final value."""
-        peak_at = "632525252525W" if self.month_peak_at is None else _local(self.month_peak_at)
-        return [f"1-0:1.4.0({_kw(self.quarter_wh * 4)})", f"1-0:1.6.0({peak_at})({_kw(self.month_peak_w)})"]
+        peak_s = self.registers.month_peak_at_s
+        peak_at = "632525252525W" if peak_s is None else _local(datetime.fromtimestamp(peak_s, UTC))
+        peak_w = self.registers.month_peak_w
+        return [f"1-0:1.4.0({_kw(self.registers.demand_w)})", f"1-0:1.6.0({peak_at})({_kw(peak_w)})"]
 
 
 @asynccontextmanager
@@ -149,8 +134,3 @@ def _local(moment: datetime) -> str:
 
 def _kw(power_w: float) -> str:
     return f"{power_w / 1000:06.3f}*kW"
-
-
-def _quarter(moment: datetime) -> datetime:
-    """When the clock quarter of a moment began; the zone's offset is whole quarters, so UTC serves."""
-    return moment - timedelta(minutes=moment.minute % 15, seconds=moment.second, microseconds=moment.microsecond)

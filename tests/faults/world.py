@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from connectors.simulated.battery import Car, Charge
+from connectors.simulated.network import Faults, Network
+from connectors.simulated.outlet import Order, Outlet
 from pipeline.moments import to_ms
 from pipeline.records import Setpoint
-from tests.faults.cars import Socket
-from tests.faults.network import Faults, Network
 from tests.pipeline.run import Core, tree_of
 from tests.pipeline.trees import NAME, START_MS, VOLTS, Fuse, Plug, Site, moment
 
@@ -33,8 +34,11 @@ class World:
     seed: int
     reaction_s: int
     control: dict[str, Any] = field(default_factory=dict)
+    house_step: float = 0.0
+    """The chance per second and metered fuse that its house load steps."""
+    fallback_a: float = 0.0
     now_s: int = 0
-    sockets: dict[str, Socket] = field(init=False)
+    sockets: dict[str, Outlet] = field(init=False)
     core: Core = field(init=False)
     network: Network = field(init=False)
     chance: random.Random = field(init=False)
@@ -54,7 +58,7 @@ class World:
             fuse.house_a = [max(a, self._least_a()) for a in fuse.house_a]
         document = self.site.document(**self.control)
         for charger in document["chargers"]:
-            charger["fallback_a"] = self.faults.fallback_a
+            charger["fallback_a"] = self.fallback_a
         self.core = Core(tree_of(document))
         self.core.tell_all(("topology.limits", value) for value in self.site.limits())
         self.network = Network(self.chance, self.faults)
@@ -63,9 +67,9 @@ class World:
         self.house = deque(maxlen=self.reaction_s + 1)
         self.asked_s = {p.key: deque() for p in self.site.sockets}
 
-    def _socket(self, plug: Plug, skew_s: int) -> Socket:
+    def _socket(self, plug: Plug, skew_s: int) -> Outlet:
         clock_s = self.chance.randint(-skew_s, skew_s)
-        return Socket(plug.key, plug.phases, plug.min_a, self.faults.fallback_a, clock_s)
+        return Outlet(plug.key, plug.min_a, plug.max_a, self.fallback_a, clock_s)
 
     def _least_a(self) -> float:
         """How much the sun may feed in. No meter can tell the sun behind a car of unknown rotation from that car."""
@@ -78,7 +82,8 @@ class World:
 
     def heal(self, seconds: int) -> None:
         """The faults stop, nobody comes or goes, and it lives on."""
-        self.faults = self.network.faults = Faults(fallback_a=self.faults.fallback_a)
+        self.faults = self.network.faults = Faults()
+        self.house_step = 0.0
         self.blackouts.clear()
         for socket in self.sockets.values():
             socket.offline_until_s = -1
@@ -101,11 +106,12 @@ class World:
 
     def _happen(self) -> None:
         chance = self.chance
-        for socket in self.sockets.values():
+        for plug in self.site.sockets:
+            socket = self.sockets[plug.key]
             if chance.random() < 0.004 or self.now_s == 1:
-                socket.come_or_go(chance)
-            if chance.random() < self.faults.offline:
-                socket.offline_until_s = self.now_s + chance.randint(5, 300)
+                socket.plug_in(None if socket.charge else Charge(_car(plug, chance)))
+            if chance.random() < self.faults.offline_per_hour / 3600:
+                socket.offline_until_s = self.now_s + chance.randint(*self.faults.offline_s)
         for fuse in self.site.fuses:
             if fuse.metered:
                 self._house_and_meter(fuse)
@@ -113,13 +119,13 @@ class World:
     def _house_and_meter(self, fuse: Fuse) -> None:
         """A kettle, or a silent meter; never both at once: nobody could know of the kettle."""
         dark = any(until_s > self.now_s for until_s in self.blackouts.values())
-        if not dark and self.chance.random() < self.faults.house_step:
+        if not dark and self.chance.random() < self.house_step:
             phase = self.chance.randrange(len(fuse.house_a))
             fuse.house_a[phase] = round(self.chance.uniform(self._least_a(), 0.6 * fuse.limit_a[phase]), 2)
             self.quiet_until_s = self.now_s + self.reaction_s
             self.trace.append(f"{self.now_s}: house {fuse.id} is {fuse.house_a}")
-        if self.now_s > self.quiet_until_s and self.chance.random() < self.faults.blackout:
-            self.blackouts[fuse.id] = self.now_s + self.chance.randint(5, 180)
+        if self.now_s > self.quiet_until_s and self.chance.random() < self.faults.meter_outages_per_hour / 3600:
+            self.blackouts[fuse.id] = self.now_s + self.chance.randint(*self.faults.meter_outage_s)
             self.trace.append(f"{self.now_s}: meter of {fuse.id} silent until {self.blackouts[fuse.id]}")
 
     def _report(self) -> None:
@@ -134,7 +140,7 @@ class World:
                 value["current_a"] = [round(a, 6) for a in self.site.flow_a(fuse.id, draw_a)]
                 self.network.send(self.now_s, "core", ("telemetry.meters", value))
 
-    def _charger_reading(self, plug: Plug, socket: Socket) -> dict[str, Any]:
+    def _charger_reading(self, plug: Plug, socket: Outlet) -> dict[str, Any]:
         return {
             "location": NAME,
             "charger": plug.charger,
@@ -142,7 +148,7 @@ class World:
             "at": moment(self.now_s),
             "online": True,
             "status": socket.status(self.now_s),
-            "transaction": str(socket.transaction) if socket.plugged else None,
+            "transaction": str(socket.transaction) if socket.charge else None,
             "current_a": [round(socket.current_a, 4)] * plug.phases,
         }
 
@@ -161,29 +167,29 @@ class World:
                 self.reached_s[to] = self.now_s
                 if self.chance.random() < self.faults.timeout:
                     answer = "timeout"
-        self.trace.append(f"{self.now_s}: {to} answers {answer} to {message['limit_a']} A ({message['seq']})")
+        self.trace.append(f"{self.now_s}: {to} answers {answer} to {message.limit_a} A ({message.seq})")
         self.network.send(self.now_s, "core", ("ocpp.feedback", self._feedback(to, message, answer)))
 
-    def _feedback(self, key: str, setpoint: dict[str, Any], state: str) -> dict[str, Any]:
+    def _feedback(self, key: str, setpoint: Order, state: str) -> dict[str, Any]:
         charger, _, connector = key.partition("/")
         took = state == "accepted"
         return {
             "location": NAME,
             "charger": charger,
             "connector": int(connector),
-            "seq": setpoint["seq"],
+            "seq": setpoint.seq,
             "at": moment(self.now_s),
             "state": state,
-            "limit_a": setpoint["limit_a"] if took else None,
-            "lease_until": moment(setpoint["valid_until_s"]) if took else None,
-            "fallback_a": self.faults.fallback_a,
+            "limit_a": setpoint.limit_a if took else None,
+            "lease_until": moment(setpoint.valid_until_s) if took else None,
+            "fallback_a": self.fallback_a,
         }
 
     def _decide(self) -> None:
         for setpoint in self.core.decide(self.now_s + 0.5).decision.setpoints:
             key = f"{setpoint.charger}/{setpoint.connector}"
             self.asked_s[key].append(self.now_s)
-            self.network.send(self.now_s, key, _message(setpoint))
+            self.network.send(self.now_s, key, _order(setpoint))
             self.trace.append(f"{self.now_s}: {key} is told {setpoint.limit_a} A ({setpoint.reason}, {setpoint.seq})")
 
     def _look(self) -> None:
@@ -235,6 +241,20 @@ class World:
         return "\n".join([f"seed {self.seed}, site {self.site.seed}", *self.overloads[:10], *self.trace])
 
 
-def _message(setpoint: Setpoint) -> dict[str, Any]:
+def _order(setpoint: Setpoint) -> Order:
     valid_until_s = (to_ms(setpoint.valid_until) - START_MS) / 1000
-    return {"seq": setpoint.seq, "limit_a": setpoint.limit_a, "valid_until_s": valid_until_s}
+    return Order(setpoint.seq, setpoint.limit_a, valid_until_s, setpoint.phases)
+
+
+def _car(plug: Plug, chance: random.Random) -> Car:
+    """It never has enough, and begins at once."""
+    max_a = chance.choice([10.0, 16.0, 32.0, 32.0])
+    return Car(
+        plug.charger,
+        max_a=max_a,
+        phases=plug.phases,
+        energy_wh=float("inf"),
+        min_a=plug.min_a,
+        delay_s=0.0,
+        ramp_a_per_s=2.0,
+    )

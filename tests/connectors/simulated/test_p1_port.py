@@ -63,8 +63,8 @@ def test_demand_rises_to_the_average_of_the_quarter() -> None:
     clock.after(minutes=5, load_a=(3.0, 3.0, 3.0))
 
     assert (after_5, after_10) == (690.0, 1380.0)
-    assert clock.building.quarter_wh == 0.0
-    assert clock.building.month_peak_w == pytest.approx(2070)
+    assert clock.building.registers.quarter_wh == 0.0
+    assert clock.building.registers.month_peak_w == pytest.approx(2070)
 
 
 def test_month_peak_is_the_highest_quarter_with_its_time() -> None:
