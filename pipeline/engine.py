@@ -40,7 +40,7 @@ from pipeline.records import (
 )
 from pipeline.state import LocationState, connector_key, mark_applied, new_state
 from pipeline.wake import next_wake_ms
-from pipeline.winding_down import Ending, changed_tree, known_tree, remove
+from pipeline.winding_down import changed_tree, known_tree, remove
 from topology.location import Location
 from topology.read import LocationRefused, read_location_json
 from topology.tree import Tree
@@ -100,11 +100,6 @@ class Engine:
     def __len__(self) -> int:
         return len(self._owned)
 
-    def look(self, name: str) -> tuple[Tree, LocationState] | None:
-        """A location and its state, to decide it again from outside; None where there is none (any more)."""
-        owned = self._owned.get(name)
-        return None if owned is None else (owned.tree, owned.state)
-
     @property
     def letters_waiting(self) -> int:
         """Dead letters that `take` would give."""
@@ -143,6 +138,16 @@ class Engine:
             due_ms, name = heapq.heappop(self._due)
             if self._is_planned(due_ms, name):
                 self._decide(name, self._owned[name], now_ms)
+
+    def decide_again(self, name: str, now_ms: int) -> Outcome | None:
+        """Decide a location as it was decided and written at that moment; None where it is not known (any more)."""
+        owned = self._owned.get(name)
+        if owned is None:
+            return None
+        outcome = decide(owned.tree, owned.state, now_ms)
+        commit(owned.state, outcome)
+        self._wind_down(name, owned, outcome)
+        return outcome
 
     def take(self) -> Emission:
         """What to emit since the last call: what that gave must be on the broker by now."""
@@ -237,9 +242,11 @@ class Engine:
         self._changed.setdefault(name, [])
         self._plan(name, owned, max(now_ms, owned.decided_ms + owned.interval_ms))
 
-    def _end(self, name: str, owned: _Owned, endings: Iterable[Ending]) -> None:
+    def _wind_down(self, name: str, owned: _Owned, outcome: Outcome) -> None:
         """The topic of setpoints forgets connectors that wound down, then the changelog what is over."""
-        self._out.first += [(SETPOINTS, ending.name.encode(), None) for ending in endings if ending.told]
+        if not outcome.endings and not owned.state.removed:
+            return
+        self._out.first += [(SETPOINTS, ending.name.encode(), None) for ending in outcome.endings if ending.told]
         if owned.state.removed and not owned.state.leaving:
             del self._owned[name]
             self._changed.pop(name, None)
@@ -274,8 +281,7 @@ class Engine:
             if worth_writing(owned.last, outcome):
                 commit(owned.state, outcome)
                 self._emit(name, owned, outcome)
-                if outcome.endings or owned.state.removed:
-                    self._end(name, owned, outcome.endings)
+                self._wind_down(name, owned, outcome)
             due_ms = max(next_wake_ms(owned.tree, owned.state, now_ms), now_ms + owned.interval_ms)
         except Exception:  # noqa: BLE001 -- ours; one location must not stop the others of its partition
             self._out.failures.append(f"deciding {name}: {traceback.format_exc()}")
