@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from pipeline.agents import Clock, Shell, declare_agent
 from pipeline.delivery import BatchSchema, BatchTransport, LocationTable
 from pipeline.emitter import Emitter, Membership
-from pipeline.topics import APP, MAX_RECORD_BYTES, TABLE, BrokerAway, check_topics
+from pipeline.topics import APP, MAX_LETTER_BYTES, TABLE, BrokerAway, check_topics
 
 log = logging.getLogger("sunshave.worker")
 
@@ -177,7 +177,7 @@ def _producer(settings: Settings) -> AIOKafkaProducer:
         client_id=APP,
         acks="all",
         max_batch_size=1 if settings.embedded else BATCH_BYTES,
-        max_request_size=MAX_RECORD_BYTES,
+        max_request_size=MAX_LETTER_BYTES,
         request_timeout_ms=round(max(MIN_REQUEST_S, settings.session_timeout_s / 2) * 1000),
     )
 

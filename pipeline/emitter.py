@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooL
 
 from pipeline import metrics
 from pipeline.emission import Emission, Out
+from pipeline.oversize import Oversize, Placed
 from pipeline.records import DEADLETTERS, encode
 from pipeline.topics import CHANGELOG
 
@@ -30,9 +31,6 @@ TICK_S = 0.1
 """How often the worker notes that it is alive. More hides a freeze; it must be well below half a session."""
 STOP_S = 5.0
 """For the last round when the worker is asked to stop. Less leaves work to be done again; more delays the stop."""
-
-Placed = tuple[str, bytes | None, bytes | None, int | None]
-"""A record to write: topic, key, value, partition (None: as the key says)."""
 
 
 class MembershipLost(Exception):  # noqa: N818 -- news, not a failure of ours
@@ -104,6 +102,7 @@ class Emitter:
         self._producer = producer
         self._source = source
         self._membership = membership
+        self._oversize = Oversize()
         self._kicked = asyncio.Event()
         self._waiting: list[asyncio.Future[bool]] = []
         self.stopping = False
@@ -195,16 +194,25 @@ class Emitter:
             await self._membership.confirm(lambda: self._source.rebalancing() or self._source.epoch != epoch)
             if self._source.epoch != epoch:
                 raise MembershipLost
-            failed = await self._try(records, epoch)
+            failed, refused = await self._try(records, epoch)
+            if refused and len(records) > 1:  # many together may be too large, and each alone not
+                refused = [r for record in refused for r in await self._alone(record, epoch, failed)]
             if failed:
                 self._membership.doubtful = True  # a broker away for longer than a session has forgotten us
                 metrics.RETRIES.inc(len(failed))
                 log.warning("%d record(s) not written yet, the broker does not take them", len(failed))
                 await asyncio.sleep(RETRY_S)
-            records = failed
+            records = failed + [letter for record in refused if (letter := self._too_large(record)) is not None]
 
-    async def _try(self, records: list[Placed], epoch: int) -> list[Placed]:
-        """Write once. Gives what failed and may succeed later; what is too large never will: it is said and dropped."""
+    async def _alone(self, record: Placed, epoch: int, failed: list[Placed]) -> list[Placed]:
+        """Write one record by itself: it is put to what failed, or given back because it is too large."""
+        later, refused = await self._try([record], epoch)
+        failed += later
+        return refused
+
+    async def _try(self, records: list[Placed], epoch: int) -> tuple[list[Placed], list[Placed]]:
+        """Write once. Gives what failed and may succeed later, and what is too large, which never will."""
+        refused: list[Placed] = []
         sent: list[tuple[Placed, asyncio.Future[Any]]] = []
         failed: list[Placed] = []
         for place, record in enumerate(records):
@@ -212,7 +220,7 @@ class Emitter:
             try:
                 sent.append((record, await self._producer.send(topic, value, key=key, partition=partition)))
             except MessageSizeTooLargeError:
-                _too_large(record)
+                refused.append(record)
             except KafkaError:
                 failed = records[place:]
                 break
@@ -220,22 +228,27 @@ class Emitter:
         lost: list[Placed] = []
         for (record, _), answer in zip(sent, answers, strict=True):
             if isinstance(answer, MessageSizeTooLargeError | RecordListTooLargeError):
-                _too_large(record)
+                refused.append(record)
             elif isinstance(answer, KafkaError):
                 lost.append(record)
             elif isinstance(answer, BaseException):
                 raise answer
-            elif record[0] == CHANGELOG and self._source.epoch == epoch:
-                assert record[1] is not None
-                self._source.acked(answer.partition, record[1], record[2], answer.offset)
-        return lost + failed
+            else:
+                self._oversize.fits(record[0], record[1])
+                if record[0] == CHANGELOG and self._source.epoch == epoch:
+                    assert record[1] is not None
+                    self._source.acked(answer.partition, record[1], record[2], answer.offset)
+        return lost + failed, refused
+
+    def _too_large(self, record: Placed) -> Placed | None:
+        """The dead letter to write instead."""
+        metrics.TOO_LARGE.inc()
+        letter = self._oversize.instead(record)
+        if letter is not None:
+            size = len(record[2] or b"")
+            log.error("%d bytes for %s (key %r) are more than the broker takes", size, record[0], record[1])
+        return letter
 
 
 def _by_key(outs: Iterable[Out]) -> list[Placed]:
     return [(topic, key, value, None) for topic, key, value in outs]
-
-
-def _too_large(record: Placed) -> None:
-    metrics.TOO_LARGE.inc()
-    topic, key, value, _ = record
-    log.error("a record of %d bytes for %s (key %r) is larger than the broker takes", len(value or b""), topic, key)

@@ -41,6 +41,9 @@ times the workers that it expects. More cost files and seconds of recovery on th
 MAX_RECORD_BYTES = 8 * 1024 * 1024
 """Of a state or a decision. A site of 1,000 connectors needs about 0.5 MB; Kafka's own 1 MB would be its end soon."""
 
+MAX_LETTER_BYTES = MAX_RECORD_BYTES * 3 // 2
+"""Of a dead letter: the largest record in base64, a third more, and why. Smaller: its bytes are left out."""
+
 COMPACTION_LAG_MS = 600_000
 """How long superseded records stay in a compacted topic. Longer: recovery reads them all (4,000 records/s); shorter:
 the broker rewrites segments all the time."""
@@ -95,7 +98,7 @@ TOPICS = (
     Topic(SETPOINTS, _COMPACT),
     Topic(DECISIONS, _LARGE),
     Topic(WINDOWS),
-    Topic(DEADLETTERS, _LARGE),
+    Topic(DEADLETTERS, {"max.message.bytes": str(MAX_LETTER_BYTES)}),
     Topic(CHANGELOG, _COMPACT | _LARGE),
     Topic(LEADER, partitions=1),
 )
