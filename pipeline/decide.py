@@ -226,7 +226,9 @@ def commit(state: LocationState, outcome: Outcome) -> None:
         meter = tree.nodes[index].meter
         assert meter is not None
         kept = state.meters[meter.id]
-        kept.unmanaged_a, kept.settled_ms, kept.blames = shown.unmanaged_a, shown.settled_ms, shown.blames
+        kept.unmanaged_a, kept.settled_ms = shown.settled.load_a, shown.settled_ms
+        kept.rises_ms = {p: ms for p, ms in enumerate(shown.settled.since_ms) if ms is not None}
+        kept.walked_ms = max(kept.walked_ms, shown.newest_ms)
         kept.wander = shown.wander
         kept.recent = [p for p in kept.recent if p.at_ms > shown.settled_ms]
     note_windows(tree, state, outcome.windows, now_ms)

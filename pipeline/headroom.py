@@ -2,7 +2,8 @@
 
 `meter − Σ charger currents below it`, in the site frame, per phase, signed. Readings of one moment give the exact
 difference. When the meter is newer than a charger's reading, its change may be that car's own ramp: `pipeline.ramps`
-says whose. A charger's newer reading never changes the difference at an older meter reading.
+says what is certain. A charger's newer reading never changes the difference at an older meter reading, but where that
+was put down to a ramp that the charger does not confirm.
 
 A car of unknown rotation is subtracted only as far as every rotation that fits the meter allows.
 """
@@ -10,17 +11,20 @@ A car of unknown rotation is subtracted only as far as every rotation that fits 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pipeline.facts import Fact
-from pipeline.ramps import Account, Draw, Vector, book_unexplained, kept_blame, put_down_to_cars
-from pipeline.state import Blame, MeterPoint, MeterState, Reading, Wander
+from pipeline.ramps import Draw, Load, Vector, first_load, next_load, put_down_to_cars
+from pipeline.state import MeterPoint, MeterState, Reading, Wander
 from pipeline.wander import noted
 from topology.phases import Wiring
 from topology.tree import Node, Tree
 
 FITS_A = 0.5
 """A rotation fits the meter when the phase carries the car's current but for this: the noise of two devices."""
+OPEN_READINGS = 32
+"""Meter readings that later reports may still explain. Fewer: a charger that reports every minute is not waited for;
+more: all of them are walked through for every decision."""
 
 
 @dataclass(slots=True)
@@ -33,12 +37,14 @@ class Difference:
     excess_a: float
     """−Σ phases (meter − the draw of the solar cars), the solar cars' own ramps left out."""
     settled_ms: int
-    blames: dict[str, Blame] = field(default_factory=dict)
-    wander: Wander | None = None
+    """The newest meter reading that no report can explain any more."""
+    settled: Load
+    newest_ms: int
+    wander: Wander | None
 
 
 def difference(tree: Tree, node: Node, meter: MeterState, cars: Sequence[Fact], now_ms: int) -> Difference | None:
-    """The difference at the meter's newest reading, walked through the readings since the last written decision.
+    """The difference at the meter's newest reading, walked through the readings that are not settled yet.
 
     None when the meter was never heard of. `cars`: those below it, sorted by key; none of them is taken off a meter
     that does not include the chargers.
@@ -46,58 +52,55 @@ def difference(tree: Tree, node: Node, meter: MeterState, cars: Sequence[Fact], 
     phases = tree.phases
     if meter.newest is None or len(meter.newest.current_a) != phases:  # the location had other phases then
         return None
-    points = [p for p in meter.recent if p.at_ms > meter.settled_ms and len(p.current_a) == phases]
-    base, blames = meter.unmanaged_a, meter.blames
-    if base is not None and len(base) != phases:
-        base, blames = None, {}
     assert node.meter is not None
     below = list(cars) if node.meter.includes_chargers else []
-    wander = meter.wander
-    new = bool(points)
-    if not new:  # the newest reading again, with what the chargers have said since
-        points = [meter.newest]
-    result = None
+    load = _remembered(meter, phases)
+    wander, settled, settled_ms = meter.wander, load, meter.settled_ms
+    points = [p for p in meter.recent if p.at_ms > settled_ms and len(p.current_a) == phases] or [meter.newest]
+    open_ms = max(_reported_ms(below, now_ms), points[-OPEN_READINGS].at_ms if len(points) > OPEN_READINGS else -1)
+    draws: list[Draw] = []
     for i, point in enumerate(points):
-        at_ms = now_ms if i == len(points) - 1 else point.at_ms
-        result = _settle(tree, node, point, below, base, blames, at_ms)
-        base, blames = result.unmanaged_a, result.blames
-        if new:
-            wander = noted(wander, result.unmanaged_a, point.current_a)
-    assert result is not None
-    result.wander = wander
-    return result
+        draws = _draws(tree, point, below)
+        if load is None:
+            load = first_load(_raw(point, draws))
+        else:
+            at_ms = now_ms if i == len(points) - 1 else point.at_ms
+            load = next_load(load, point.current_a, draws, point.at_ms, at_ms)
+        if point.at_ms > meter.walked_ms:
+            wander = noted(wander, load.load_a, point.current_a)
+        if point.at_ms <= open_ms or settled is None:
+            settled, settled_ms = load, point.at_ms
+    assert load is not None
+    assert settled is not None
+    power_w, excess_a = _powers(tree, node, points[-1], draws, load)
+    return Difference(load.load_a, power_w, excess_a, settled_ms, settled, points[-1].at_ms, wander)
 
 
-def _settle(
-    tree: Tree,
-    node: Node,
-    point: MeterPoint,
-    cars: list[Fact],
-    base: Vector | None,
-    blames: dict[str, Blame],
-    at_ms: int,
-) -> Difference:
-    """The difference at one meter reading. `base`: the difference before it, `blames`: what was put down to whom."""
-    phases = len(point.current_a)
-    draws = _draws(tree, point, cars)
-    account = Account(draws, blames, at_ms)
-    if base is not None:
-        base = book_unexplained(base, account)
-    raw = [point.current_a[p] - sum(d.taken_off[p] for d in draws) for p in range(phases)]
-    new_blames = {d.car.socket.name: kept_blame(d, blames) for d in draws if d.reading is not None}
-    account.blames = new_blames
-    put_down = put_down_to_cars(raw, base, account, point.at_ms) if base is not None else {}
-    unmanaged = [raw[p] - sum(part[p] for part in put_down.values()) for p in range(phases)]
-    solar = [
-        d.total_a + _ramp_a(d, put_down.get(d.car.socket.name)) for d in draws if d.car.socket.solar_node == node.index
-    ]
-    return Difference(
-        unmanaged_a=tuple(unmanaged),
-        power_w=point.power_w - sum(_power_w(tree, d, put_down.get(d.car.socket.name)) for d in draws),
-        excess_a=-sum(point.current_a) + sum(solar),
-        settled_ms=point.at_ms,
-        blames=new_blames,
-    )
+def _remembered(meter: MeterState, phases: int) -> Load | None:
+    """The load at the newest settled reading."""
+    if meter.unmanaged_a is None or len(meter.unmanaged_a) != phases:
+        return None
+    since_ms = tuple(meter.rises_ms.get(p) for p in range(phases))
+    return Load(meter.unmanaged_a, since_ms)
+
+
+def _reported_ms(cars: list[Fact], now_ms: int) -> int:
+    """Up to when every car has reported, so that nothing is left open. Silent ones are not waited for."""
+    return min((c.state.reading.at_ms for c in cars if c.state.reading is not None and not c.silent), default=now_ms)
+
+
+def _raw(point: MeterPoint, draws: list[Draw]) -> Vector:
+    """The meter less what the cars reported."""
+    return tuple(a - sum([d.taken_off[p] for d in draws]) for p, a in enumerate(point.current_a))
+
+
+def _powers(tree: Tree, node: Node, point: MeterPoint, draws: list[Draw], load: Load) -> tuple[float, float]:
+    """The signed power of everything but the cars, and the excess."""
+    put_down = put_down_to_cars(_raw(point, draws), load.load_a, draws)
+    ramps = {d.car.socket.name: _ramp_a(d, put_down.get(d.car.socket.name)) for d in draws}
+    solar = [d.total_a + ramps[d.car.socket.name] for d in draws if d.car.socket.solar_node == node.index]
+    power_w = point.power_w - sum(_power_w(tree, d, ramps[d.car.socket.name]) for d in draws)
+    return power_w, -sum(point.current_a) + sum(solar)
 
 
 def _draws(tree: Tree, point: MeterPoint, cars: list[Fact]) -> list[Draw]:
@@ -109,35 +112,68 @@ def _draws(tree: Tree, point: MeterPoint, cars: list[Fact]) -> list[Draw]:
     return sorted(known + unknown, key=lambda d: d.car.socket.name)
 
 
-def _reading_at(car: Fact, at_ms: int) -> Reading | None:
-    """The newest reading that is not newer than the meter's; None where none is, or it says no current."""
-    if car.silent:
-        return None  # what it drew is too long ago to be taken off
+def _readings_around(car: Fact, at_ms: int) -> tuple[Reading | None, Reading | None]:
+    """The newest reading that is not newer than the meter's, and the one after it; None where none is."""
     newest = car.state.reading
-    if newest is None:
-        return None
+    if car.silent or newest is None:
+        return None, None  # what it drew is too long ago to be taken off
     if newest.at_ms <= at_ms:
-        return newest
-    return next((r for r in reversed(car.state.recent) if r.at_ms <= at_ms), None)
+        return newest, None
+    before, after = None, newest
+    for reading in reversed(car.state.recent):
+        if reading.at_ms <= at_ms:
+            before = reading
+            break
+        after = reading
+    return before, after
 
 
 def _draw(tree: Tree, point: MeterPoint, car: Fact, left: Vector | None) -> Draw:
     phases = tree.phases
-    reading = _reading_at(car, point.at_ms)
-    if reading is None or reading.current_a is None or len(reading.current_a) != len(car.socket.ways[0]):
-        return Draw(car, reading, False, (0.0,) * phases, 0.0, 0.0)
-    loads = [_site_load(phases, way, reading.current_a) for way in car.socket.ways]
-    fitting = loads
-    if len(loads) > 1 and left is not None:
-        fitting = [x for x in loads if all(x[p] <= 0 or x[p] <= left[p] + FITS_A for p in range(phases))] or loads
+    reading, after = _readings_around(car, point.at_ms)
+    taken_off = _taken_off(phases, car, reading, left)
+    if reading is None or taken_off is None:
+        nothing = (0.0,) * phases
+        return Draw(car, reading, False, nothing, nothing, nothing, nothing, 0.0, 0.0)
+    assert reading.current_a is not None
+    exact = reading.at_ms == point.at_ms
+    least_a = most_a = risen_a = taken_off
+    if not exact:
+        later = _taken_off(phases, car, after, left)
+        if later is not None:
+            least_a = tuple(map(min, taken_off, later))
+            most_a = risen_a = tuple(map(max, taken_off, later))
+        else:
+            held_a = car.reservation.held_a
+            least_a = (0.0,) * phases
+            risen_a = tuple(max(a, held_a * on) for a, on in zip(taken_off, car.use.on, strict=True))
     return Draw(
         car=car,
         reading=reading,
-        exact=reading.at_ms == point.at_ms,
-        taken_off=tuple(min(x[p] for x in fitting) for p in range(phases)),
-        total_a=sum(loads[0]),
+        exact=exact,
+        taken_off=taken_off,
+        least_a=least_a,
+        most_a=most_a,
+        risen_a=risen_a,
+        total_a=sum(_site_load(phases, car.socket.ways[0], reading.current_a)),
         power_per_volt=_power_per_volt(tree, reading.current_a),
     )
+
+
+def _taken_off(phases: int, car: Fact, reading: Reading | None, left: Vector | None) -> Vector | None:
+    """A reported draw on the building's phases, as far as every rotation allows that fits the meter.
+
+    `left`: what the meter shows besides the cars whose place is known; None where that tells nothing.
+    """
+    if reading is None or reading.current_a is None or len(reading.current_a) != len(car.socket.ways[0]):
+        return None
+    loads = [_site_load(phases, way, reading.current_a) for way in car.socket.ways]
+    if len(loads) == 1:
+        return tuple(loads[0])
+    fitting = loads
+    if left is not None:
+        fitting = [x for x in loads if all(x[p] <= 0 or x[p] <= left[p] + FITS_A for p in range(phases))] or loads
+    return tuple(min(x[p] for x in fitting) for p in range(phases))
 
 
 def _site_load(phases: int, way: Wiring, current_a: Vector) -> list[float]:
@@ -162,8 +198,7 @@ def _ramp_a(draw: Draw, put_down: Vector | None) -> float:
     return ramp if ramp <= 0 else max(0.0, ramp - (draw.total_a - sum(draw.taken_off)))
 
 
-def _power_w(tree: Tree, draw: Draw, put_down: Vector | None) -> float:
+def _power_w(tree: Tree, draw: Draw, ramp_a: float) -> float:
     volts = tree.location.grid.voltage_v
     delta = tree.location.grid.type == "IT" and tree.phases == 3
-    ramp = _ramp_a(draw, put_down)
-    return volts * draw.power_per_volt + ramp * (volts / 3**0.5 if delta else volts)
+    return volts * draw.power_per_volt + ramp_a * (volts / 3**0.5 if delta else volts)

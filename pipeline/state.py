@@ -9,13 +9,16 @@ Fields in the first part of a struct come from records alone (`pipeline.fold`); 
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from msgspec import Struct, field
 
 from pipeline.records import CHARGERS, FEEDBACK, LOCATIONS
 
-VERSION = 1
-"""Written first into every encoded state. A worker reads states of its own version and of those before it."""
+VERSION = 2
+"""Written first into every encoded state. A worker reads states of its own version and of those before it; fields that
+are only added, at the end of a struct, need no new one. 1: a rise of a meter was put down to single cars."""
 
 RECENT_READINGS = 64
 """Readings kept per source between two written decisions. Fewer: a rise may be put down to the wrong moment; more:
@@ -109,17 +112,6 @@ class MeterPoint(Struct, array_like=True, gc=False):
     power_w: float
 
 
-class Blame(Struct, array_like=True, gc=False):
-    """What part of a meter's change is put down to a charger until it reports again (`pipeline.headroom`)."""
-
-    reading_ms: int
-    draw_a: tuple[float, ...]
-    since_ms: int | None = None
-    rise_a: tuple[float, ...] = ()
-    seen: list[tuple[int, tuple[float, ...]]] = field(default_factory=list)
-    """The part as each meter reading since showed it, oldest first: the next report judges what was seen by then."""
-
-
 class Wander(Struct, array_like=True, gc=False):
     """How the unmanaged load of a meter moves from reading to reading (`pipeline.wander`), per phase."""
 
@@ -147,9 +139,10 @@ class MeterState(Struct, array_like=True, gc=False):
     """The newest official month peak: (at_ms, watts)."""
     # decided
     unmanaged_a: tuple[float, ...] | None = None
-    """What was settled as not the chargers' at the last written decision, signed, per phase."""
+    """What is not the chargers', signed, per phase: at the newest reading that no report can explain any more."""
     settled_ms: int = -1
-    blames: dict[str, Blame] = field(default_factory=dict)
+    rises_ms: dict[int, int] = field(default_factory=dict)
+    """Phase -> since when a rise was put down to cars then (`pipeline.ramps`)."""
     wander: Wander | None = None
     # folded
     slot_s: int = 0
@@ -162,6 +155,9 @@ class MeterState(Struct, array_like=True, gc=False):
     """Starts of the windows whose integral bridges a gap."""
     changes: int = 0
     """Counts readings that may change a window that has closed (`WindowBook.changes`)."""
+    # decided
+    walked_ms: int = -1
+    """The newest reading at the last written decision."""
 
 
 class WindowBook(Struct, array_like=True, gc=False):
@@ -231,7 +227,8 @@ class LocationState(Struct, array_like=True, gc=False):
 
 
 _ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(tuple[int, LocationState])
+_VERSIONED = msgspec.msgpack.Decoder(tuple[int, msgspec.Raw])
+_STATE = msgspec.msgpack.Decoder(LocationState)
 
 
 def new_state() -> LocationState:
@@ -246,10 +243,20 @@ def encode_state(state: LocationState) -> bytes:
 
 def decode_state(data: bytes) -> LocationState:
     """The state of `encode_state`, also of an older version. ValueError when it is none or of a newer one."""
-    version, state = _DECODER.decode(data)
+    version, content = _VERSIONED.decode(data)
     if version > VERSION:
         raise ValueError(f"a state of version {version}, this worker reads up to {VERSION}")
-    return state
+    return _STATE.decode(content) if version == VERSION else _from_version_1(msgspec.msgpack.decode(content))
+
+
+def _from_version_1(state: list[Any]) -> LocationState:
+    """Whose ramp it was is found out anew; what was unmanaged is kept."""
+    meters = LocationState.__struct_fields__.index("meters")
+    rises = MeterState.__struct_fields__.index("rises_ms")
+    for meter in state[meters].values():
+        if len(meter) > rises:
+            meter[rises] = {}
+    return msgspec.convert(state, LocationState, strict=False)
 
 
 def mark_applied(state: LocationState, topic: str, partition: int, offset: int) -> bool:
@@ -263,6 +270,12 @@ def mark_applied(state: LocationState, topic: str, partition: int, offset: int) 
     state.answered = state.answered or topic == FEEDBACK
     state.inputs[topic] = (partition, offset)
     return True
+
+
+def newest_applied(state: LocationState, topic: str, partition: int) -> int:
+    """The offset of the newest record that is folded; -1 where none is."""
+    known = state.inputs.get(topic)
+    return known[1] if known is not None and known[0] == partition else -1
 
 
 def in_order(state: LocationState, topic: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.ramps import BLAME_MS
+from pipeline.ramps import RAMP_MS
 from pipeline.reservations import accepted
 from pipeline.state import ConnectorState, LocationState
 from pipeline.tariffs import tariff_of, window_start_ms
@@ -53,9 +53,10 @@ def _of_group(node: Node, state: LocationState, now_ms: int) -> Iterator[float]:
         if meter is not None and meter.newest is not None:
             yield meter.newest.at_ms + node.meter.stale_s * 1000 + 1
             yield meter.newest.at_ms + node.meter.lost_s * 1000 + 1
-            for blame in meter.blames.values():
-                if blame.since_ms is not None:
-                    yield blame.since_ms + BLAME_MS + 1
+            for point in meter.recent:
+                yield point.at_ms + RAMP_MS + 1
+            for since_ms in meter.rises_ms.values():
+                yield since_ms + RAMP_MS + 1
 
 
 def _of_connector(own: ConnectorState, control: Control) -> Iterator[float]:
