@@ -23,6 +23,7 @@ from faust.transport.drivers.aiokafka import Consumer, Transport, ensure_aiokafk
 from faust.types import TP
 
 from pipeline.emission import Batch
+from pipeline.fencing import is_outdated
 from pipeline.records import LOCATIONS
 from pipeline.topics import CHANGELOG, SOURCES
 
@@ -64,7 +65,9 @@ class LocationTable(Table):
             self.foreign.add(polled.partition)
             for record in polled.records:
                 assert record.key is not None
-                self._set(polled.partition, record.key, record.value)
+                before = self.kept[polled.partition].get(record.key)
+                if record.value is None or not is_outdated(record.key, record.value, before):
+                    self._set(polled.partition, record.key, record.value)
 
     def acked(self, partition: int, key: bytes, value: bytes | None, offset: int) -> None:
         """A write of ours is on the broker: after a rebalance it need not be read again."""

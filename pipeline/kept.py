@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct, field
 
 from pipeline.state import LocationState, decode_state, encode_state
 
@@ -22,7 +23,19 @@ VERSION = 1
 DOCUMENT = b"\0document"
 """Ends the key of a document. No location's name has a zero byte."""
 
-_DECODER = msgspec.msgpack.Decoder(tuple[int, bytes, list[bytes]])
+
+class Envelope(Struct, array_like=True, gc=False):
+    """The value under a location's name. `decided_ms` and `offsets` (the newest folded of each topic) are those of the
+    state, for `pipeline.fencing`, which looks at every record of a recovery and has no time to read states."""
+
+    version: int
+    state: bytes
+    unsent: Sequence[bytes]
+    decided_ms: int = -1
+    offsets: dict[str, int] = field(default_factory=dict)
+
+
+_DECODER = msgspec.msgpack.Decoder(Envelope)
 _ENCODER = msgspec.msgpack.Encoder()
 
 
@@ -33,12 +46,13 @@ class Kept:
     name: str
     document: bytes
     state: LocationState
-    unsent: list[bytes]
+    unsent: Sequence[bytes]
 
 
 def keep_state(state: LocationState, unsent: Sequence[bytes] = ()) -> bytes:
     """The value under a location's name."""
-    return _ENCODER.encode((VERSION, encode_state(state), unsent))
+    offsets = {topic: offset for topic, (_, offset) in state.inputs.items()}
+    return _ENCODER.encode(Envelope(VERSION, encode_state(state), unsent, state.decided_ms, offsets))
 
 
 def come_back(kept: Mapping[bytes, bytes]) -> Iterator[Kept]:
@@ -55,8 +69,8 @@ def come_back(kept: Mapping[bytes, bytes]) -> Iterator[Kept]:
         yield Kept(name.decode(), document, state, unsent)
 
 
-def _read(value: bytes) -> tuple[LocationState, list[bytes]]:
-    version, state, unsent = _DECODER.decode(value)
-    if version > VERSION:
-        raise ValueError(f"kept by version {version}, this worker reads up to {VERSION}")
-    return decode_state(state), unsent
+def _read(value: bytes) -> tuple[LocationState, Sequence[bytes]]:
+    envelope = _DECODER.decode(value)
+    if envelope.version > VERSION:
+        raise ValueError(f"kept by version {envelope.version}, this worker reads up to {VERSION}")
+    return decode_state(envelope.state), envelope.unsent
