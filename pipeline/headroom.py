@@ -13,15 +13,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.draws import Draw, Vector, bounds_at, draws_at
 from pipeline.facts import Fact
-from pipeline.ramps import Draw, Load, Vector, first_load, next_load, put_down_to_cars
-from pipeline.state import MeterPoint, MeterState, Reading, Wander
+from pipeline.ramps import Load, first_load, next_load, put_down_to_cars
+from pipeline.state import MeterPoint, MeterState, Wander
 from pipeline.wander import noted
-from topology.phases import Wiring
 from topology.tree import Node, Tree
 
-FITS_A = 0.5
-"""A rotation fits the meter when the phase carries the car's current but for this: the noise of two devices."""
 OPEN_READINGS = 32
 """Meter readings that later reports may still explain. Fewer: a charger that reports every minute is not waited for;
 more: all of them are walked through for every decision."""
@@ -58,19 +56,16 @@ def difference(tree: Tree, node: Node, meter: MeterState, cars: Sequence[Fact], 
     wander, settled, settled_ms = meter.wander, load, meter.settled_ms
     points = [p for p in meter.recent if p.at_ms > settled_ms and len(p.current_a) == phases] or [meter.newest]
     open_ms = max(_reported_ms(below, now_ms), points[-OPEN_READINGS].at_ms if len(points) > OPEN_READINGS else -1)
-    draws: list[Draw] = []
-    for i, point in enumerate(points):
-        draws = _draws(tree, point, below)
-        if load is None:
-            load = first_load(_raw(point, draws))
-        else:
-            at_ms = now_ms if i == len(points) - 1 else point.at_ms
-            load = next_load(load, point.current_a, draws, point.at_ms, at_ms)
+    if load is None:
+        load = first_load(_raw(points[0], draws_at(tree, points[0], below)))
+    draws = draws_at(tree, points[-1], below)
+    for i, (point, bounds) in enumerate(zip(points, bounds_at(tree, points, below, draws), strict=True)):
+        at_ms = now_ms if i == len(points) - 1 else point.at_ms
+        load = next_load(load, point.current_a, bounds, point.at_ms, at_ms)
         if point.at_ms > meter.walked_ms:
             wander = noted(wander, load.load_a, point.current_a)
         if point.at_ms <= open_ms or settled is None:
             settled, settled_ms = load, point.at_ms
-    assert load is not None
     assert settled is not None
     power_w, excess_a = _powers(tree, node, points[-1], draws, load)
     return Difference(load.load_a, power_w, excess_a, settled_ms, settled, points[-1].at_ms, wander)
@@ -101,94 +96,6 @@ def _powers(tree: Tree, node: Node, point: MeterPoint, draws: list[Draw], load: 
     solar = [d.total_a + ramps[d.car.socket.name] for d in draws if d.car.socket.solar_node == node.index]
     power_w = point.power_w - sum(_power_w(tree, d, ramps[d.car.socket.name]) for d in draws)
     return power_w, -sum(point.current_a) + sum(solar)
-
-
-def _draws(tree: Tree, point: MeterPoint, cars: list[Fact]) -> list[Draw]:
-    """What each car drew at the meter's moment, known rotations first: they narrow where the unknown ones may be."""
-    known = [_draw(tree, point, car, point.current_a) for car in cars if len(car.socket.ways) == 1]
-    left = [point.current_a[p] - sum(d.taken_off[p] for d in known if d.exact) for p in range(len(point.current_a))]
-    exports = min(point.current_a) < 0
-    unknown = [_draw(tree, point, car, None if exports else tuple(left)) for car in cars if len(car.socket.ways) > 1]
-    return sorted(known + unknown, key=lambda d: d.car.socket.name)
-
-
-def _readings_around(car: Fact, at_ms: int) -> tuple[Reading | None, Reading | None]:
-    """The newest reading that is not newer than the meter's, and the one after it; None where none is."""
-    newest = car.state.reading
-    if car.silent or newest is None:
-        return None, None  # what it drew is too long ago to be taken off
-    if newest.at_ms <= at_ms:
-        return newest, None
-    before, after = None, newest
-    for reading in reversed(car.state.recent):
-        if reading.at_ms <= at_ms:
-            before = reading
-            break
-        after = reading
-    return before, after
-
-
-def _draw(tree: Tree, point: MeterPoint, car: Fact, left: Vector | None) -> Draw:
-    phases = tree.phases
-    reading, after = _readings_around(car, point.at_ms)
-    taken_off = _taken_off(phases, car, reading, left)
-    if reading is None or taken_off is None:
-        nothing = (0.0,) * phases
-        return Draw(car, reading, False, nothing, nothing, nothing, nothing, 0.0, 0.0)
-    assert reading.current_a is not None
-    exact = reading.at_ms == point.at_ms
-    least_a = most_a = risen_a = taken_off
-    if not exact:
-        later = _taken_off(phases, car, after, left)
-        if later is not None:
-            least_a = tuple(map(min, taken_off, later))
-            most_a = risen_a = tuple(map(max, taken_off, later))
-        else:
-            held_a = car.reservation.held_a
-            least_a = (0.0,) * phases
-            risen_a = tuple(max(a, held_a * on) for a, on in zip(taken_off, car.use.on, strict=True))
-    return Draw(
-        car=car,
-        reading=reading,
-        exact=exact,
-        taken_off=taken_off,
-        least_a=least_a,
-        most_a=most_a,
-        risen_a=risen_a,
-        total_a=sum(_site_load(phases, car.socket.ways[0], reading.current_a)),
-        power_per_volt=_power_per_volt(tree, reading.current_a),
-    )
-
-
-def _taken_off(phases: int, car: Fact, reading: Reading | None, left: Vector | None) -> Vector | None:
-    """A reported draw on the building's phases, as far as every rotation allows that fits the meter.
-
-    `left`: what the meter shows besides the cars whose place is known; None where that tells nothing.
-    """
-    if reading is None or reading.current_a is None or len(reading.current_a) != len(car.socket.ways[0]):
-        return None
-    loads = [_site_load(phases, way, reading.current_a) for way in car.socket.ways]
-    if len(loads) == 1:
-        return tuple(loads[0])
-    fitting = loads
-    if left is not None:
-        fitting = [x for x in loads if all(x[p] <= 0 or x[p] <= left[p] + FITS_A for p in range(phases))] or loads
-    return tuple(min(x[p] for x in fitting) for p in range(phases))
-
-
-def _site_load(phases: int, way: Wiring, current_a: Vector) -> list[float]:
-    """A car's currents on the building's phases under one wiring."""
-    load = [0.0] * phases
-    for places, amperes in zip(way, current_a, strict=True):
-        for place in places:
-            load[place] += amperes
-    return load
-
-
-def _power_per_volt(tree: Tree, current_a: Vector) -> float:
-    """Watts per volt of a car's currents: their sum on a star; √3 times their mean on the three lines of a delta."""
-    delta = tree.location.grid.type == "IT" and len(current_a) == 3
-    return sum(current_a) / 3**0.5 if delta else sum(current_a)
 
 
 def _ramp_a(draw: Draw, put_down: Vector | None) -> float:

@@ -12,32 +12,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.facts import Fact
-from pipeline.state import Reading
+from pipeline.draws import Bounds, Draw, Vector
 
 RAMP_MS = 15_000
 """How long a rise of the meter is put down to cars that have not reported since (design §9). Shorter: a car that
 ramps within its own setpoint gets itself cut; longer: a kettle is overlooked for that long."""
-
-Vector = tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """A car's draw at a meter reading: as it last reported, and between which bounds it was on each phase."""
-
-    car: Fact
-    reading: Reading | None
-    exact: bool
-    taken_off: Vector
-    least_a: Vector
-    """At least, whatever it did since; what its next report says is known already where that is in."""
-    most_a: Vector
-    """At most, had it not risen above what it reported."""
-    risen_a: Vector
-    """At most."""
-    total_a: float
-    power_per_volt: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +33,19 @@ def first_load(raw_a: Vector) -> Load:
     return Load(raw_a, (None,) * len(raw_a))
 
 
-def next_load(before: Load, meter_a: Vector, draws: list[Draw], seen_ms: int, at_ms: int) -> Load:
+def next_load(before: Load, meter_a: Vector, bounds: Bounds, seen_ms: int, at_ms: int) -> Load:
     """The load at a reading seen at `seen_ms`, judged at `at_ms`, from that at the reading before it."""
     load_a, since_ms = [], []
     for p, amperes in enumerate(meter_a):
         load, since = before.load_a[p], before.since_ms[p]
-        highest = amperes - sum([d.least_a[p] for d in draws])
-        reported = amperes - sum([d.most_a[p] for d in draws])
+        highest, reported = amperes - bounds.least_a[p], amperes - bounds.most_a[p]
         if load > highest:
             load = highest
         if load >= reported - 1e-9:
             since = None
         else:
             since = seen_ms if since is None else since
-            lowest = amperes - sum([d.risen_a[p] for d in draws]) if at_ms - since <= RAMP_MS else reported
+            lowest = amperes - bounds.risen_a[p] if at_ms - since <= RAMP_MS else reported
             load = max(load, lowest)
         load_a.append(load)
         since_ms.append(since)

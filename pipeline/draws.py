@@ -1,0 +1,218 @@
+"""What the cars below a meter drew at its readings: as they last reported, and between which bounds (`pipeline.ramps`).
+
+All in the site frame, per phase. A car whose rotation is not known is counted on every phase only as far as every
+rotation that fits the meter allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.facts import Fact
+from pipeline.state import MeterPoint, Reading
+from topology.phases import Wiring
+from topology.tree import Tree
+
+FITS_A = 0.5
+"""A rotation fits the meter when the phase carries the car's current but for this: the noise of two devices."""
+
+Vector = tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """A car's draw at a meter reading: as it last reported, and between which bounds it was on each phase."""
+
+    car: Fact
+    reading: Reading | None
+    exact: bool
+    taken_off: Vector
+    least_a: Vector
+    """At least, whatever it did since; what its next report says is known already where that is in."""
+    most_a: Vector
+    """At most, had it not risen above what it reported."""
+    risen_a: Vector
+    """At most."""
+    total_a: float
+    power_per_volt: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Between which bounds all cars together were at a meter reading, per phase (`Draw`)."""
+
+    least_a: Sequence[float]
+    most_a: Sequence[float]
+    risen_a: Sequence[float]
+
+
+def draws_at(tree: Tree, point: MeterPoint, cars: list[Fact]) -> list[Draw]:
+    """What each car drew at the meter's moment, known rotations first: they narrow where the unknown ones may be."""
+    known = [_draw(tree, point, car, point.current_a) for car in cars if len(car.socket.ways) == 1]
+    left = [point.current_a[p] - sum(d.taken_off[p] for d in known if d.exact) for p in range(len(point.current_a))]
+    exports = min(point.current_a) < 0
+    unknown = [_draw(tree, point, car, None if exports else tuple(left)) for car in cars if len(car.socket.ways) > 1]
+    return sorted(known + unknown, key=lambda d: d.car.socket.name)
+
+
+def _readings_around(car: Fact, at_ms: int) -> tuple[Reading | None, Reading | None]:
+    """The newest reading that is not newer than the meter's, and the one after it; None where none is."""
+    newest = car.state.reading
+    if car.silent or newest is None:
+        return None, None  # what it drew is too long ago to be taken off
+    if newest.at_ms <= at_ms:
+        return newest, None
+    before, after = None, newest
+    for reading in reversed(car.state.recent):
+        if reading.at_ms <= at_ms:
+            before = reading
+            break
+        after = reading
+    return before, after
+
+
+def _draw(tree: Tree, point: MeterPoint, car: Fact, left: Vector | None) -> Draw:
+    phases = tree.phases
+    reading, after = _readings_around(car, point.at_ms)
+    taken_off = _taken_off(phases, car, reading, left)
+    if reading is None or taken_off is None:
+        nothing = (0.0,) * phases
+        return Draw(car, reading, False, nothing, nothing, nothing, nothing, 0.0, 0.0)
+    assert reading.current_a is not None
+    exact = reading.at_ms == point.at_ms
+    least_a = most_a = risen_a = taken_off
+    if not exact:
+        later = _taken_off(phases, car, after, left)
+        if later is not None:
+            least_a = tuple(map(min, taken_off, later))
+            most_a = risen_a = tuple(map(max, taken_off, later))
+        else:
+            least_a, risen_a = (0.0,) * phases, _risen_a(car, taken_off)
+    return Draw(
+        car=car,
+        reading=reading,
+        exact=exact,
+        taken_off=taken_off,
+        least_a=least_a,
+        most_a=most_a,
+        risen_a=risen_a,
+        total_a=sum(_site_load(phases, car.socket.ways[0], reading.current_a)),
+        power_per_volt=_power_per_volt(tree, reading.current_a),
+    )
+
+
+def _taken_off(phases: int, car: Fact, reading: Reading | None, left: Vector | None) -> Vector | None:
+    """A reported draw on the building's phases, as far as every rotation allows that fits the meter.
+
+    `left`: what the meter shows besides the cars whose place is known; None where that tells nothing.
+    """
+    loads = _loads(phases, car, reading)
+    if loads is None:
+        return None
+    if len(loads) == 1:
+        return tuple(loads[0])
+    fitting = loads
+    if left is not None:
+        fitting = [x for x in loads if all(x[p] <= 0 or x[p] <= left[p] + FITS_A for p in range(phases))] or loads
+    return tuple(min(x[p] for x in fitting) for p in range(phases))
+
+
+def _loads(phases: int, car: Fact, reading: Reading | None) -> list[list[float]] | None:
+    """A reported draw on the building's phases under each wiring that it may have; None where nothing was said."""
+    ways = car.socket.ways
+    if reading is None or reading.current_a is None or len(reading.current_a) != len(ways[0]):
+        return None
+    if len(ways) == 1:
+        return [_site_load(phases, ways[0], reading.current_a)]
+    return [_site_load(phases, way, reading.current_a) for way in ways]
+
+
+def _site_load(phases: int, way: Wiring, current_a: Vector) -> list[float]:
+    """A car's currents on the building's phases under one wiring."""
+    load = [0.0] * phases
+    for places, amperes in zip(way, current_a, strict=True):
+        for place in places:
+            load[place] += amperes
+    return load
+
+
+def _power_per_volt(tree: Tree, current_a: Vector) -> float:
+    """Watts per volt of a car's currents: their sum on a star; √3 times their mean on the three lines of a delta."""
+    delta = tree.location.grid.type == "IT" and len(current_a) == 3
+    return sum(current_a) / 3**0.5 if delta else sum(current_a)
+
+
+def bounds_at(tree: Tree, points: list[MeterPoint], cars: list[Fact], last: list[Draw]) -> list[Bounds]:
+    """Between which bounds the cars were at each meter reading. `last`: their draws at the last one."""
+    if len(points) == 1:
+        return [sum_of(tree, last)]
+    if any(len(car.socket.ways) > 1 for car in cars):  # where such a car may be depends on the reading
+        return [*(sum_of(tree, draws_at(tree, point, cars)) for point in points[:-1]), sum_of(tree, last)]
+    return between_reports(tree.phases, points, cars)
+
+
+def sum_of(tree: Tree, draws: list[Draw]) -> Bounds:
+    phases = range(tree.phases)
+    return Bounds(
+        least_a=[sum([d.least_a[p] for d in draws]) for p in phases],
+        most_a=[sum([d.most_a[p] for d in draws]) for p in phases],
+        risen_a=[sum([d.risen_a[p] for d in draws]) for p in phases],
+    )
+
+
+def between_reports(phases: int, points: list[MeterPoint], cars: list[Fact]) -> list[Bounds]:
+    """The same for cars of known rotations, each walked through once: only where it reported something changes."""
+    steps = [[0.0] * (3 * phases) for _ in points]
+    for car in cars:
+        before: Vector = (0.0,) * (3 * phases)
+        was: tuple[int, bool] | None = None
+        readings = [] if car.silent else _reports(car)
+        k = -1
+        for i, point in enumerate(points):
+            while k + 1 < len(readings) and readings[k + 1].at_ms <= point.at_ms:
+                k += 1
+            here = (k, k >= 0 and readings[k].at_ms == point.at_ms)
+            if here == was or k < 0:
+                continue
+            was = here
+            now = _span(phases, car, readings, k, here[1])
+            step = steps[i]
+            for j, value in enumerate(now):
+                step[j] += value - before[j]
+            before = now
+    total = [0.0] * (3 * phases)
+    found = []
+    for step in steps:
+        total = [a + b for a, b in zip(total, step, strict=True)]
+        found.append(Bounds(total[:phases], total[phases : 2 * phases], total[2 * phases :]))
+    return found
+
+
+def _reports(car: Fact) -> list[Reading]:
+    """What is kept of a car's reports, oldest first."""
+    newest, recent = car.state.reading, car.state.recent
+    if newest is None or (recent and recent[-1].at_ms == newest.at_ms):
+        return recent
+    return [*recent, newest]
+
+
+def _span(phases: int, car: Fact, reports: list[Reading], k: int, exact: bool) -> Vector:
+    """The bounds of one car after its k-th report: least, most and risen, one after the other."""
+    loads = _loads(phases, car, reports[k])
+    if loads is None:
+        return (0.0,) * (3 * phases)
+    load_a = loads[0]
+    if exact:
+        return (*load_a, *load_a, *load_a)
+    after = _loads(phases, car, reports[k + 1]) if k + 1 < len(reports) else None
+    if after is not None:
+        most_a = list(map(max, load_a, after[0]))
+        return (*map(min, load_a, after[0]), *most_a, *most_a)
+    return (*(0.0,) * phases, *load_a, *_risen_a(car, load_a))
+
+
+def _risen_a(car: Fact, load_a: Sequence[float]) -> Vector:
+    """What a car may have risen to since it reported."""
+    held_a = car.reservation.held_a
+    return tuple([max(a, held_a * on) for a, on in zip(load_a, car.use.on, strict=True)])
