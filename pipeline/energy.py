@@ -10,11 +10,21 @@ says since when it is.
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from pipeline.records import MeterReading
-from pipeline.registers import KEPT_WINDOWS, newest_register, note_register, oldest_register, register_at
+from pipeline.registers import (
+    KEPT_WINDOWS,
+    Counted,
+    newest_register,
+    note_register,
+    note_registers,
+    oldest_register,
+    register_at,
+)
 from pipeline.state import MeterPoint, MeterState
 from pipeline.tariffs import tariff_of, window_start_ms
 from topology.location import Capacity
@@ -42,23 +52,29 @@ class Used:
     complete: bool
 
 
-def note_energy(meter: MeterState, capacity: Capacity | None, record: MeterReading, point: MeterPoint) -> None:
-    """Fold what a reading says about energy; also late, also out of order."""
-    assert capacity is not None
+def note_energy(
+    meter: MeterState, capacity: Capacity, readings: Sequence[MeterReading], points: Sequence[MeterPoint]
+) -> None:
+    """Fold what readings say about energy; also late, also out of order. `points`: the same readings."""
     window_s = tariff_of(capacity).window_s
     if meter.slot_s != window_s:
         _keep_by(meter, window_s)
-    start_ms = window_start_ms(point.at_ms, window_s)
+    registers: list[Counted] = []
     newest_ms = meter.powers[-1][0] if meter.powers else -1
-    if point.at_ms <= newest_ms or start_ms > newest_ms:
-        meter.changes += 1
-    if record.import_wh is not None:
-        note_register(meter, window_s, point.at_ms, record.import_wh)
-    if record.demand_w is not None and window_s == QUARTER_S:
-        _note_demand(meter, start_ms, point, record.demand_w)
-    if record.month_peak_w is not None and (meter.month_peak is None or point.at_ms > meter.month_peak[0]):
-        meter.month_peak = (point.at_ms, record.month_peak_w)
-    _note_power(meter, window_s, point)
+    for reading, point in zip(readings, points, strict=True):
+        at_ms = point.at_ms
+        start_ms = window_start_ms(at_ms, window_s)
+        if at_ms <= newest_ms or start_ms > newest_ms:
+            meter.changes += 1
+        newest_ms = max(newest_ms, at_ms)
+        if reading.import_wh is not None:
+            registers.append((at_ms, reading.import_wh))
+        if reading.demand_w is not None and window_s == QUARTER_S:
+            _note_demand(meter, start_ms, point, reading.demand_w)
+        if reading.month_peak_w is not None and (meter.month_peak is None or at_ms > meter.month_peak[0]):
+            meter.month_peak = (at_ms, reading.month_peak_w)
+    note_registers(meter, window_s, registers)
+    _note_powers(meter, window_s, points)
 
 
 def _keep_by(meter: MeterState, window_s: int) -> None:
@@ -104,19 +120,53 @@ def _note_demand(meter: MeterState, start_ms: int, point: MeterPoint, demand_w: 
     _keep_newest(meter.demands)
 
 
-def _note_power(meter: MeterState, window_s: int, point: MeterPoint) -> None:
+def _note_powers(meter: MeterState, window_s: int, points: Sequence[MeterPoint]) -> None:
     """Keep import powers for `LATE_MS`, then integrate them: each holds until the next one."""
-    sample = (point.at_ms, max(0, round(point.power_w * 1000)))
     powers = meter.powers
-    if powers and sample[0] < powers[0][0]:
+    newest_ms = powers[-1][0] if powers else -1
+    for point in points:
+        at_ms, power_w = point.at_ms, point.power_w
+        sample = (at_ms, round(power_w * 1000) if power_w > 0 else 0)
+        if at_ms > newest_ms:
+            newest_ms = at_ms
+            powers.append(sample)
+        else:
+            _integrate_settled(meter, window_s)
+            _note_late(powers, sample)
+    _integrate_settled(meter, window_s)
+
+
+def _note_late(powers: list[tuple[int, int]], sample: tuple[int, int]) -> None:
+    if sample[0] < powers[0][0]:
         return  # later than LATE_MS: what it could say is integrated already
-    if not powers or sample[0] > powers[-1][0]:
-        powers.append(sample)
-    elif all(at_ms != sample[0] for at_ms, _ in powers):
+    if all(at_ms != sample[0] for at_ms, _ in powers):
         insort(powers, sample)
-    while len(powers) > 1 and powers[1][0] <= powers[-1][0] - LATE_MS:
-        _integrate(meter, window_s, powers[0], powers[1][0])
-        del powers[0]
+
+
+def _integrate_settled(meter: MeterState, window_s: int) -> None:
+    """Integrate what nothing can come before any more. Most powers lie in the window of the one before."""
+    powers = meter.powers
+    settled_ms = powers[-1][0] - LATE_MS
+    settled = start_ms = end_ms = total = 0
+    for (at_ms, milliwatts), (until_ms, _) in pairwise(powers):
+        if until_ms > settled_ms:
+            break
+        settled += 1
+        if start_ms <= at_ms and until_ms <= end_ms and until_ms - at_ms <= TIGHT_MS:
+            total += milliwatts * (until_ms - at_ms)
+            continue
+        _add(meter.integrals, start_ms, total)
+        _integrate(meter, window_s, (at_ms, milliwatts), until_ms)
+        start_ms = window_start_ms(until_ms - 1, window_s)
+        end_ms, total = start_ms + window_s * 1000, 0
+    _add(meter.integrals, start_ms, total)
+    del powers[:settled]
+
+
+def _add(integrals: dict[int, tuple[int, int]], start_ms: int, total: int) -> None:
+    if total:
+        since_ms, known = integrals[start_ms]
+        integrals[start_ms] = (since_ms, known + total)
 
 
 def _integrate(meter: MeterState, window_s: int, sample: tuple[int, int], until_ms: int) -> None:

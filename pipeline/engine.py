@@ -12,22 +12,24 @@ from __future__ import annotations
 
 import heapq
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
 
 import msgspec
 
 from pipeline.decide import Outcome, commit, decide
 from pipeline.emission import Batch, Emission, Incoming, Out
-from pipeline.fold import FUTURE_MS, fold
+from pipeline.fold import fold
 from pipeline.kept import DOCUMENT, come_back, keep_state
+from pipeline.meter_fold import FUTURE_MS, fold_meters
 from pipeline.moments import to_ms
 from pipeline.recording import worth_writing
 from pipeline.records import (
     DECISIONS,
     FEEDBACK,
     LOCATIONS,
+    METERS,
     SETPOINTS,
     WINDOWS,
     DeadLetter,
@@ -38,7 +40,8 @@ from pipeline.records import (
     decode,
     encode,
 )
-from pipeline.state import LocationState, connector_key, mark_applied, new_state
+from pipeline.runs import Run, by_key, read_run
+from pipeline.state import LocationState, connector_key, mark_applied, new_state, newest_applied
 from pipeline.wake import next_wake_ms
 from pipeline.winding_down import changed_tree, known_tree, remove
 from topology.location import Location
@@ -71,10 +74,10 @@ class _Owned:
     last: Decision | None = None
     limits_a: dict[str, list[float]] = field(default_factory=dict)
     """Meter -> what the group below it may carry, as the last decision said."""
-    violated: bool = False
+    violated: set[str] = field(default_factory=set)
+    """Meters that show more than that."""
     decided_ms: int = -NEVER_MS
     due_ms: int = NEVER_MS
-    unsaved: bool = False
 
 
 class Engine:
@@ -91,6 +94,8 @@ class Engine:
         self._out = Emission()
         self._changed: dict[str, list[bytes]] = {}
         """Locations to keep with the next emission, and their decisions in it."""
+        self._unsaved: set[str] = set()
+        """Locations that changed since they were last kept."""
         for back in come_back(kept):
             location = read_location_json(back.document).location
             owned = self._own(back.name, location, known_tree(location, back.state), back.state)
@@ -113,20 +118,12 @@ class Engine:
     def fold(self, batch: Batch, now_ms: int) -> None:
         """Fold what was polled. What is no record, or names what is not there, becomes a dead letter."""
         self._note_progress(batch, now_ms)
-        topic = batch.topic
+        if batch.topic == METERS:
+            for key, records in by_key(batch.records).items():
+                self._fold_meters(key, records, now_ms)
+            return
         for record in batch.records:
-            try:
-                reason = (
-                    self._fold_location(record, now_ms) if topic == LOCATIONS else self._fold(topic, record, now_ms)
-                )
-            except Exception as mistake:  # noqa: BLE001 -- ours; one record must not stop the locations of a partition
-                reason = f"invalid: it cannot be folded ({type(mistake).__name__})"
-                self._out.failures.append(f"folding {topic}/{self.partition}@{record.offset}: {traceback.format_exc()}")
-            if reason is not None:
-                letter = DeadLetter(
-                    topic=topic, partition=self.partition, offset=record.offset, reason=reason, value=record.value
-                )
-                self._out.letters.append(letter)
+            self._fold_one(batch.topic, record, now_ms)
 
     def decide(self, now_ms: int) -> None:
         """Decide for locations that are due, a limited number of them; `wake_ms` says when to ask again."""
@@ -154,16 +151,15 @@ class Engine:
         out, self._out = self._out, Emission()
         for name, unsent in self._changed.items():
             owned = self._owned[name]
-            owned.unsaved = False
+            self._unsaved.discard(name)
             out.kept.append((owned.key, keep_state(owned.state, unsent)))
         self._changed.clear()
         return out
 
     def save(self) -> None:
         """Put every state that changed since it was last kept into what `take` gives: offsets are to be committed."""
-        for name, owned in self._owned.items():
-            if owned.unsaved:
-                self._changed.setdefault(name, [])
+        for name in sorted(self._unsaved):
+            self._changed.setdefault(name, [])
 
     def wake_ms(self, now_ms: int) -> int:
         """When to call `decide` again at the latest, if nothing comes in."""
@@ -189,6 +185,49 @@ class Engine:
         else:
             self._behind.pop(batch.topic, None)
 
+    def _fold_meters(self, key: bytes | None, records: list[Incoming], now_ms: int) -> None:
+        """Fold readings with the same key: those of a location as one run, all others one by one."""
+        name = (key or b"").decode(errors="replace")
+        owned = self._owned.get(name)
+        if owned is None or owned.key != key or owned.state.removed:
+            run = Run(strays=records)
+        else:
+            run = read_run(name, records, newest_applied(owned.state, METERS, self.partition))
+        for record in run.strays:
+            self._fold_one(METERS, record, now_ms)
+        if owned is None or not run.records:
+            return
+        mark_applied(owned.state, METERS, self.partition, run.records[-1].offset)
+        self._unsaved.add(name)
+        try:
+            refused = fold_meters(owned.tree, owned.state, run.readings)
+        except Exception:  # noqa: BLE001 -- ours: which it was is found one by one, and the others count
+            for record, (reading, received_ms) in zip(run.records, run.readings, strict=True):
+                self._try(METERS, record, partial(fold, owned.tree, owned.state, reading, received_ms))
+        else:
+            for place, reason in refused.items():
+                self._refuse(METERS, run.records[place], reason)
+        self._touch(name, owned, now_ms, violation=self._is_new_violation(owned, run.newest))
+
+    def _fold_one(self, topic: str, record: Incoming, now_ms: int) -> None:
+        how = self._fold_location if topic == LOCATIONS else partial(self._fold, topic)
+        self._try(topic, record, partial(how, record, now_ms))
+
+    def _try(self, topic: str, record: Incoming, folding: Callable[[], str | None]) -> None:
+        try:
+            reason = folding()
+        except Exception as mistake:  # noqa: BLE001 -- ours; one record must not stop the locations of a partition
+            reason = f"invalid: it cannot be folded ({type(mistake).__name__})"
+            self._out.failures.append(f"folding {topic}/{self.partition}@{record.offset}: {traceback.format_exc()}")
+        if reason is not None:
+            self._refuse(topic, record, reason)
+
+    def _refuse(self, topic: str, record: Incoming, reason: str) -> None:
+        letter = DeadLetter(
+            topic=topic, partition=self.partition, offset=record.offset, reason=reason, value=record.value
+        )
+        self._out.letters.append(letter)
+
     def _fold(self, topic: str, record: Incoming, now_ms: int) -> str | None:
         try:
             found = decode(topic, record.value)
@@ -200,10 +239,10 @@ class Engine:
             return _WRONG_KEY if record.key != name.encode() else f"unknown: location {name}"
         if not mark_applied(owned.state, topic, self.partition, record.offset):
             return None
-        owned.unsaved = True
+        self._unsaved.add(name)
         reason = fold(owned.tree, owned.state, found, record.timestamp)
         if reason is None:
-            self._touch(name, owned, found, now_ms)
+            self._touch(name, owned, now_ms)
         return reason
 
     def _fold_location(self, record: Incoming, now_ms: int) -> str | None:
@@ -250,22 +289,30 @@ class Engine:
         if owned.state.removed and not owned.state.leaving:
             del self._owned[name]
             self._changed.pop(name, None)
+            self._unsaved.discard(name)
             self._out.kept += [(owned.key + DOCUMENT, None), (owned.key, None)]
         else:
             owned.tree = known_tree(owned.location, owned.state)
 
-    def _touch(self, name: str, owned: _Owned, record: Any, now_ms: int) -> None:
-        """Something changed: decide when the interval has passed, at once (but once) on a violation."""
-        due_ms = owned.decided_ms + owned.interval_ms
-        if type(record) is MeterReading and record.current_a is not None:
-            limit_a = owned.limits_a.get(record.meter)
-            if limit_a is not None:
-                violated = any(a > b for a, b in zip(record.current_a, limit_a, strict=False))
-                if violated and not owned.violated:
-                    due_ms = now_ms
-                owned.violated = violated
+    def _touch(self, name: str, owned: _Owned, now_ms: int, *, violation: bool = False) -> None:
+        """Something changed: decide when the interval has passed, at once on a violation."""
+        due_ms = now_ms if violation else owned.decided_ms + owned.interval_ms
         if due_ms < owned.due_ms:
             self._plan(name, owned, due_ms)
+
+    def _is_new_violation(self, owned: _Owned, readings: Iterable[MeterReading]) -> bool:
+        """Whether a meter shows more than its group may carry, and did not before."""
+        new = False
+        for reading in readings:
+            limit_a = owned.limits_a.get(reading.meter)
+            if limit_a is None or reading.current_a is None:
+                continue
+            if any(a > b for a, b in zip(reading.current_a, limit_a, strict=False)):
+                new = new or reading.meter not in owned.violated
+                owned.violated.add(reading.meter)
+            else:
+                owned.violated.discard(reading.meter)
+        return new
 
     def _plan(self, name: str, owned: _Owned, due_ms: int) -> None:
         owned.due_ms = due_ms

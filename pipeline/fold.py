@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.energy import note_energy
+from pipeline.meter_fold import FUTURE_MS, ahead, fold_meters
 from pipeline.moments import to_ms
 from pipeline.records import WANTING, ChargerReading, Feedback, Folded, Limit, MeterReading
 from pipeline.reservations import apply_answer, see
@@ -19,17 +19,11 @@ from pipeline.state import (
     ConnectorState,
     LimitEntry,
     LocationState,
-    MeterPoint,
-    MeterState,
     Reading,
     connector_key,
 )
-from topology.phases import grid_power_w
 from topology.tree import Socket, Tree
 
-FUTURE_MS = 10_000
-"""A record further ahead than this is a dead letter. Less: a clock that runs fast loses its readings; more: a wrong
-clock holds a reading "newest" for longer than anybody can wait."""
 KEPT_LIMITS = 192
 """Limits kept per group and source: two days of quarters. Fewer: the end of a day's plan that is sent at once is never
 obeyed; more: a source that sends without end fills the state."""
@@ -47,54 +41,7 @@ def _wrong_length(name: str, values: list[float] | None, phases: int) -> str | N
 
 
 def _fold_meter(tree: Tree, state: LocationState, record: MeterReading, received_ms: int) -> str | None:
-    name = record.meter
-    if name not in tree.meter_ids:
-        return f"unknown: meter {name}"
-    wrong = _wrong_arrays(record, tree.phases)
-    if wrong is not None:
-        return wrong
-    at_ms = to_ms(record.at)
-    if at_ms > received_ms + FUTURE_MS:
-        return f"future: {(at_ms - received_ms) / 1000:.1f} s ahead"
-    meter = state.meters.get(name)
-    if meter is None:
-        meter = state.meters[name] = MeterState()
-    point = _point(tree, record, at_ms)
-    if meter.newest is None or at_ms > meter.newest.at_ms:
-        meter.newest = point
-        meter.recent.append(point)
-        if len(meter.recent) > RECENT_READINGS:
-            del meter.recent[0]
-    node = tree.meter_node.get(name)
-    if node is not None and tree.nodes[node].group.capacity is not None:
-        note_energy(meter, tree.nodes[node].group.capacity, record, point)
-    return None
-
-
-def _wrong_arrays(record: MeterReading, phases: int) -> str | None:
-    for name, values in (("current_a", record.current_a), ("power_w", record.power_w), ("voltage_v", record.voltage_v)):
-        if values is not None and len(values) != phases:
-            return _wrong_length(name, values, phases)
-    return None
-
-
-def _point(tree: Tree, record: MeterReading, at_ms: int) -> MeterPoint:
-    """Currents and powers, the one derived from the other where it is missing (measured voltage, else nominal)."""
-    grid = tree.location.grid
-    if record.current_a is not None:
-        current_a = tuple(record.current_a)
-        power_w = (
-            sum(record.power_w) if record.power_w is not None else grid_power_w(grid.type, grid.voltage_v, current_a)
-        )
-        return MeterPoint(at_ms, current_a, power_w)
-    assert record.power_w is not None
-    measured = record.voltage_v or [grid.voltage_v] * len(record.power_w)
-    volts = [
-        v if v > grid.voltage_v / 2 else grid.voltage_v for v in measured
-    ]  # a dead phase has no voltage to divide by
-    if grid.type == "IT" and len(volts) == 3:
-        volts = [v / 3**0.5 for v in volts]
-    return MeterPoint(at_ms, tuple(w / v for w, v in zip(record.power_w, volts, strict=True)), sum(record.power_w))
+    return fold_meters(tree, state, [(record, received_ms)]).get(0)
 
 
 def _socket(tree: Tree, charger: str, connector: int) -> Socket | str:
@@ -122,7 +69,7 @@ def _fold_charger(tree: Tree, state: LocationState, record: ChargerReading, rece
         return wrong
     at_ms = to_ms(record.at)
     if at_ms > received_ms + FUTURE_MS:
-        return f"future: {(at_ms - received_ms) / 1000:.1f} s ahead"
+        return ahead(at_ms, received_ms)
     connector = _connector(state, record.charger, record.connector)
     before = connector.reading
     if before is not None and at_ms <= before.at_ms:
@@ -157,7 +104,7 @@ def _fold_feedback(tree: Tree, state: LocationState, record: Feedback, received_
         return socket
     at_ms = to_ms(record.at)
     if at_ms > received_ms + FUTURE_MS:
-        return f"future: {(at_ms - received_ms) / 1000:.1f} s ahead"
+        return ahead(at_ms, received_ms)
     connector = _connector(state, record.charger, record.connector)
     measured_a = connector.reading.draw_a if connector.reading is not None else 0.0
     apply_answer(

@@ -7,6 +7,8 @@ energy around its replacement comes from the running average or from integration
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pipeline.state import MeterState
 from pipeline.tariffs import window_start_ms
 
@@ -31,6 +33,25 @@ def note_register(meter: MeterState, window_s: int, at_ms: int, wh: float) -> No
         _go_on(meter, window_s, newest, (at_ms, wh))
     elif at_ms >= meter.register_since_ms and _fits(meter, at_ms, wh):
         _keep(meter, window_s, at_ms, wh)
+
+
+def note_registers(meter: MeterState, window_s: int, readings: Iterable[Counted]) -> None:
+    """Fold register readings. Between two of one window that go on from each other, the others change nothing."""
+    waiting: Counted | None = None
+    end_ms = 0
+    for reading in readings:
+        if waiting is not None and reading[0] < end_ms and reading[0] > waiting[0] and _follows(waiting, reading):
+            waiting = reading
+            continue
+        if waiting is not None:
+            _keep(meter, window_s, *waiting)
+            waiting = None
+        note_register(meter, window_s, *reading)
+        if newest_register(meter) == reading and meter.suspect is None:
+            waiting = reading
+            end_ms = window_start_ms(reading[0], window_s) + window_s * 1000
+    if waiting is not None:
+        _keep(meter, window_s, *waiting)
 
 
 def _go_on(meter: MeterState, window_s: int, newest: Counted, reading: Counted) -> None:
