@@ -19,6 +19,7 @@ COMMANDS = {
     "historian": "Write telemetry, setpoints and decisions to InfluxDB.",
     "locations": "Check and publish locations.",
     "meters": "Read meters, and publish their readings.",
+    "replay": "Decide again what was decided, and compare; or ask what if.",
     "topics": "Create and check the Kafka topics.",
     "worker": "Fold readings and decide, for a share of the locations.",
 }

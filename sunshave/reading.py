@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
@@ -15,31 +16,72 @@ REQUEST_MS = 15_000
 """For the broker to answer at all. Shorter: a busy one seems away; longer: a user waits for a wrong address."""
 
 
-def read_to_end(bootstrap: str, topic: str) -> Iterator[Any]:
-    """Every record of a topic up to its end now, in the order of each partition. Raises Unreachable."""
+class Reader:
+    """Reads topics of one cluster, partition by partition, up to their ends as of now."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.bootstrap = bootstrap
+        self._consumers: dict[str, KafkaConsumer] = {}
+
+    def partitions(self, topic: str) -> list[int]:
+        """The topic's partitions. Raises Unreachable where there is none."""
+        numbers = self._consumer(topic).partitions_for_topic(topic)
+        if not numbers:
+            raise Unreachable(f"there is no topic {topic} at {self.bootstrap} (sunshave topics create)")
+        return sorted(numbers)
+
+    def ends(self, topic: str, partition: int) -> tuple[int, int]:
+        """The offsets of the oldest record that is kept, and one past the newest."""
+        place = TopicPartition(topic, partition)
+        consumer = self._consumer(topic)
+        return int(consumer.beginning_offsets([place])[place]), int(consumer.end_offsets([place])[place])
+
+    def read(self, topic: str, partition: int) -> Iterator[Any]:
+        """The records of a partition; one partition of a topic at a time."""
+        consumer = self._consumer(topic)
+        place = TopicPartition(topic, partition)
+        consumer.assign([place])
+        end = consumer.end_offsets([place])[place]
+        consumer.seek_to_beginning(place)
+        while consumer.position(place) < end:
+            for records in consumer.poll(timeout_ms=POLL_MS).values():
+                yield from (r for r in records if r.offset < end)
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        for consumer in self._consumers.values():
+            consumer.close()
+        self._consumers.clear()
+
+    def _consumer(self, topic: str) -> KafkaConsumer:
+        if topic not in self._consumers:
+            try:
+                self._consumers[topic] = KafkaConsumer(
+                    bootstrap_servers=self.bootstrap,
+                    group_id=None,
+                    enable_auto_commit=False,
+                    bootstrap_timeout_ms=REQUEST_MS,
+                )
+            except (KafkaError, OSError, ValueError) as problem:
+                raise Unreachable(f"no Kafka at {self.bootstrap}: {problem}") from None
+        return self._consumers[topic]
+
+
+@contextmanager
+def reading(bootstrap: str) -> Iterator[Reader]:
+    """A reader, as long as the block lasts. Raises Unreachable where the broker is away or goes away."""
     require_listener(bootstrap)
+    reader = Reader(bootstrap)
     try:
-        consumer = KafkaConsumer(
-            bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False, bootstrap_timeout_ms=REQUEST_MS
-        )
-    except (KafkaError, OSError, ValueError) as problem:
-        raise Unreachable(f"no Kafka at {bootstrap}: {problem}") from None
-    try:
-        yield from _read(consumer, topic, bootstrap)
+        yield reader
     except KafkaError as problem:
         raise Unreachable(f"Kafka at {bootstrap} does not answer: {problem}") from None
     finally:
-        consumer.close()
+        reader.close()
 
 
-def _read(consumer: KafkaConsumer, topic: str, bootstrap: str) -> Iterator[Any]:
-    numbers = consumer.partitions_for_topic(topic)
-    if not numbers:
-        raise Unreachable(f"there is no topic {topic} at {bootstrap} (sunshave topics create)")
-    partitions = [TopicPartition(topic, p) for p in sorted(numbers)]
-    consumer.assign(partitions)
-    ends = consumer.end_offsets(partitions)
-    consumer.seek_to_beginning(*partitions)
-    while any(consumer.position(p) < ends[p] for p in partitions):
-        for partition, records in consumer.poll(timeout_ms=POLL_MS).items():
-            yield from (r for r in records if r.offset < ends[partition])
+def read_to_end(bootstrap: str, topic: str) -> Iterator[Any]:
+    """Every record of a topic up to its end now, in the order of each partition. Raises Unreachable."""
+    with reading(bootstrap) as reader:
+        for partition in reader.partitions(topic):
+            yield from reader.read(topic, partition)
