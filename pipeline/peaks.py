@@ -76,10 +76,11 @@ def _highs_w(peaks: Peaks, period: str, before_ms: int, by_day: bool | None = No
         by_day = peaks.tariff.statistic != "max"
     stored = book.days if by_day else book.month_peaks
     highs = {key: w for key, w in stored.items() if key.startswith(period)}
+    closed_before_ms = before_ms if book.window_s == peaks.tariff.window_s else book.settled_ms
     windows = [
         (start_ms, month, demand_w)
         for start_ms, (_, demand_w, month, _, _) in book.closed.items()
-        if start_ms < before_ms and month.startswith(period) and start_ms not in peaks.fresh_w
+        if start_ms < closed_before_ms and month.startswith(period) and start_ms not in peaks.fresh_w
     ]
     for start_ms, demand_w in peaks.fresh_w.items():
         month = month_of(local_day(start_ms, timezone))
