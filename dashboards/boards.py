@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from dashboards import location, peak
+from dashboards import fleet, health, location, peak
 from dashboards.common import Json, as_json
 
 FOLDER = Path(__file__).parent / "json"
-BUILDERS: tuple[Callable[[], Json], ...] = (location.build, peak.build)
+BUILDERS: tuple[Callable[[], Json], ...] = (fleet.build, location.build, peak.build, health.build)
 
 
 def boards() -> list[Json]:

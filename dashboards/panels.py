@@ -20,6 +20,7 @@ def stat(
     size: tuple[int, int],
     steps: Steps = PLAIN,
     overrides: Iterable[Json] = (),
+    extra: Json | None = None,
 ) -> Panel:
     """Big numbers."""
     options: Json = {
@@ -32,7 +33,17 @@ def stat(
         "wideLayout": True,
     }
     return panel(
-        "stat", id, title, description, unit, queries, size=size, options=options, steps=steps, overrides=overrides
+        "stat",
+        id,
+        title,
+        description,
+        unit,
+        queries,
+        size=size,
+        options=options,
+        steps=steps,
+        overrides=overrides,
+        extra=extra,
     )
 
 
@@ -85,6 +96,7 @@ def table(
     steps: Steps = PLAIN,
     hide_time: bool = True,
     overrides: Iterable[Json] = (),
+    extra: Json | None = None,
 ) -> Panel:
     """Rows. InfluxQL's `last()` is stamped with the start of the range: hide that time, it is no "when"."""
     hidden = [by_name("Time", ("custom.hidden", True))] if hide_time else []
@@ -100,6 +112,7 @@ def table(
         custom={"align": "auto", "cellOptions": {"type": "auto"}, "filterable": False},
         steps=steps,
         overrides=[*hidden, *overrides],
+        extra=extra,
     )
 
 

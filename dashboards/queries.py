@@ -22,17 +22,22 @@ QUARTERS = 4
 YEAR = "time > now() - 365d"
 
 
-def select(what: str, measurement: str, *where: str, by: Sequence[str] = (), then: str = "") -> str:
-    """One statement. `by` is what it is grouped by; an interval without a value makes no point."""
-    return _select(what, f'"{measurement}"', where, by, then)
+def select(what: str, measurement: str, *where: str, by: Sequence[str] = (), then: str = "", fill: str = "none") -> str:
+    """One statement. `by` is what it is grouped by; an interval without a value makes no point, or what `fill` says."""
+    return _select(what, f'"{measurement}"', where, by, then, fill)
 
 
-def _select(what: str, origin: str, where: Sequence[str], by: Sequence[str], then: str = "") -> str:
+def nested(what: str, inner: str, *where: str, by: Sequence[str] = ()) -> str:
+    """A statement over the rows of another."""
+    return _select(what, f"({inner})", where, by)
+
+
+def _select(what: str, origin: str, where: Sequence[str], by: Sequence[str], then: str = "", fill: str = "none") -> str:
     parts = [f"SELECT {what} FROM {origin} WHERE {' AND '.join(where)}"]  # noqa: S608 -- made of constants only
     if by:
         parts.append(f"GROUP BY {', '.join(by)}")
     if any(one.startswith("time(") for one in by):
-        parts.append("fill(none)")
+        parts.append(f"fill({fill})")
     return " ".join([*parts, *([then] if then else [])])
 
 
@@ -137,7 +142,7 @@ def charger_status() -> str:
 def energy_per_hour() -> str:
     """Energy of each charger and hour, from its register."""
     steps = select('non_negative_difference("energy_wh") AS "d"', "charger", LOCATION, CHARGER, T, by=CONNECTOR)
-    return _select('sum("d") AS "energy"', f"({steps})", (T,), ("time(1h)", '"charger"'))
+    return nested('sum("d") AS "energy"', steps, T, by=("time(1h)", '"charger"'))
 
 
 def failed_setpoints() -> str:

@@ -41,6 +41,37 @@ log_level_option: Decorator = click.option(
 )
 
 
+def influx_options(url_help: str, token_may: str) -> Decorator:
+    """Where InfluxDB is. `token_may` says what the token must allow: read or write."""
+    options = (
+        click.option("--influx-url", envvar="SUNSHAVE_INFLUX_URL", show_envvar=True, metavar="URL", help=url_help),
+        click.option(
+            "--influx-token",
+            envvar="SUNSHAVE_INFLUX_TOKEN",
+            show_envvar=True,
+            default="",
+            metavar="TOKEN",
+            help=f"A token that may {token_may} both buckets; on InfluxDB 1.8 user:password. Better by environment.",
+        ),
+        click.option(
+            "--influx-bucket",
+            envvar="SUNSHAVE_INFLUX_BUCKET",
+            show_envvar=True,
+            default="sunshave",
+            show_default=True,
+            metavar="NAME",
+            help="Bucket (database) of the detail; quarters and months are in NAME_history.",
+        ),
+    )
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
 def set_up_logging(level: str) -> None:
     """One line per event on standard error; libraries only when something is wrong."""
     logging.basicConfig(

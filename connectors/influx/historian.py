@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
+import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,7 +20,7 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
-from connectors.influx import metrics
+from connectors.influx import metrics, points
 from connectors.influx.cluster import DeadLetters, source_of
 from connectors.influx.recorder import TOPICS, Line, Recorder
 from connectors.influx.sinks import Away, Outcome, Sink
@@ -32,6 +35,8 @@ POLL_MS = 200
 """The longest wait for records. Less burns a core when nothing comes, more delays a flush."""
 BACKOFF_S = (0.5, 1, 2, 5, 10, 30)
 """Between two attempts while InfluxDB is away; the last one stays. Less hammers a server that starts, more adds lag."""
+SELF_EVERY_S = 10.0
+"""Between two points about ourselves. Less costs writes, more lets the health board lag."""
 SILENT_EVERY_S = 10.0
 """How often the silent locations are looked for. Less scans often, more delays the news."""
 COMMIT_MS = 10_000
@@ -55,15 +60,20 @@ class Historian:
         self._oldest_s: float | None = None
         self._silent_s = time.monotonic()
         self._turned_s = time.monotonic()
+        self._told_s = time.monotonic()
         self._away: str | None = None
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._lags: dict[Any, int] = {}
+        self._counts: Counter[str] = Counter()
 
     def run(self, stop: threading.Event) -> None:
         """Read, write and commit until told to stop; then write what was read. Raises Unusable."""
-        self._consumer.subscribe(TOPICS, listener=_Forget(self._offsets))
+        self._consumer.subscribe(TOPICS, listener=_Forget(self._offsets, self._lags, self._recorder))
         while not stop.is_set():
             self._turned_s = time.monotonic()
             if not self._read():
                 self._note_silent()
+            self._note_self()
             if len(self._lines) >= BATCH or self._age_s() >= FLUSH_S:
                 self._save(stop)
         self._save(stop)
@@ -101,9 +111,22 @@ class Historian:
         """Nothing left to read: the ages of the locations that decide no more go on."""
         if time.monotonic() - self._silent_s >= SILENT_EVERY_S:
             self._silent_s = time.monotonic()
-            self._lines += self._recorder.silent(round(time.time() * 1000))
-            if self._lines and self._oldest_s is None:
-                self._oldest_s = self._silent_s
+            self._add(self._recorder.silent(round(time.time() * 1000)))
+
+    def _note_self(self) -> None:
+        """How far we are, for the board that says whether the others can be believed."""
+        if time.monotonic() - self._told_s >= SELF_EVERY_S:
+            self._told_s = time.monotonic()
+            now_ms = round(time.time() * 1000)
+            lags = [points.lag(p.topic, p.partition, now_ms, lag) for p, lag in self._lags.items()]
+            self._add(self._recorder.own([points.historian(self._name, now_ms, self._age_s(), self._counts), *lags]))
+            self._counts.clear()
+
+    def _add(self, lines: list[Line]) -> None:
+        """Lines that no record brought."""
+        self._lines += lines
+        if lines and self._oldest_s is None:
+            self._oldest_s = time.monotonic()
 
     def _save(self, stop: threading.Event) -> None:
         """Write the batch, however long it takes, then commit. When told to stop while InfluxDB is away: neither."""
@@ -132,6 +155,7 @@ class Historian:
             log.warning("refused by InfluxDB: %s (%.200s)", refused.why, refused.line.text)
             self._letters.send(refused)
         metrics.REFUSED.inc(len(outcome.refused))
+        self._counts.update(points=outcome.saved, refused=len(outcome.refused))
         metrics.SAVED.inc(outcome.saved)
         metrics.EXPIRED.inc(outcome.expired)
         for topic, count in self._recorder.skipped.items():
@@ -139,6 +163,7 @@ class Historian:
         self._recorder.skipped.clear()
 
     def _note_away(self, away: Away, attempt: int) -> None:
+        self._counts["retries"] += 1
         metrics.RETRIES.inc()
         if self._away is None or attempt % 10 == 0:
             log.warning("%d lines wait: %s", len(self._lines), away)
@@ -168,7 +193,7 @@ class Historian:
     def _note_lag(self, partition: Any) -> None:
         end = self._consumer.highwater(partition)
         if end is not None:
-            lag = max(0, end - self._offsets[partition])
+            lag = self._lags[partition] = max(0, end - self._offsets[partition])
             metrics.LAG.labels(partition.topic, str(partition.partition)).set(lag)
 
     def _age_s(self) -> float:
@@ -178,13 +203,17 @@ class Historian:
 class _Forget(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python has no types
     """Partitions that are taken away are no longer ours to commit; their records are read again by whoever has them."""
 
-    def __init__(self, offsets: dict[Any, int]) -> None:
+    def __init__(self, offsets: dict[Any, int], lags: dict[Any, int], recorder: Recorder) -> None:
         self._offsets = offsets
+        self._lags = lags
+        self._recorder = recorder
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Forget their offsets, and their lag."""
+        """Forget their offsets, their lag, and what was counted in them."""
         for partition in revoked:
             self._offsets.pop(partition, None)
+            self._lags.pop(partition, None)
+            self._recorder.forget(partition.topic, partition.partition)
             metrics.LAG.remove(partition.topic, str(partition.partition))
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:

@@ -23,7 +23,7 @@ MOST_LOCATIONS = 200_000
 
 
 @dataclass(slots=True)
-class _Known:
+class Known:
     """The newest of a location."""
 
     meters_ms: dict[str, int]
@@ -37,7 +37,8 @@ class Locations:
     """Folds meters, chargers and decisions; gives a point every minute, and at once when the alarms change."""
 
     def __init__(self) -> None:
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, Known] = {}
+        self._names: dict[int, set[str]] = {}
 
     def note_meter(self, reading: MeterReading) -> None:
         """Remember when the meter was read last."""
@@ -49,10 +50,11 @@ class Locations:
         if reading.power_w is not None:
             self._of(reading.location).powers_w[reading.charger, reading.connector] = reading.power_w
 
-    def decided(self, decision: Decision) -> Point | None:
+    def decided(self, decision: Decision, partition: int) -> Point | None:
         """The location's point, when it is due."""
         known = self._of(decision.location)
         known.decision = decision
+        self._names.setdefault(partition, set()).add(decision.location)
         at_ms = to_ms(decision.at)
         alarms = frozenset((alarm.kind, alarm.group, alarm.charger) for alarm in decision.alarms)
         if alarms == known.alarms and known.written_ms <= at_ms < known.written_ms + EVERY_S * 1000:
@@ -74,13 +76,24 @@ class Locations:
                 points.append(Point(schema.LOCATION_STATE, (location,), _ages(known, decided_ms, now_ms), now_ms))
         return points
 
-    def _of(self, location: str) -> _Known:
+    def decided_in(self, partition: int) -> list[Known]:
+        """The locations of a partition of which a decision is known."""
+        found = [self._known.get(name) for name in self._names.get(partition, ())]
+        return [known for known in found if known is not None and known.decision is not None]
+
+    def forget(self, partition: int) -> None:
+        """Somebody else reads it now."""
+        for name in self._names.pop(partition, ()):
+            self._known.pop(name, None)
+
+    def _of(self, location: str) -> Known:
         if location not in self._known and len(self._known) >= MOST_LOCATIONS:
             self._known.clear()
-        return self._known.setdefault(location, _Known({}, {}))
+            self._names.clear()
+        return self._known.setdefault(location, Known({}, {}))
 
 
-def _state(known: _Known, decision: Decision) -> dict[str, Value]:
+def _state(known: Known, decision: Decision) -> dict[str, Value]:
     at_ms = to_ms(decision.at)
     states = [connector.state for connector in decision.connectors]
     return {
@@ -94,7 +107,7 @@ def _state(known: _Known, decision: Decision) -> dict[str, Value]:
     }
 
 
-def _ages(known: _Known, decided_ms: int, now_ms: int) -> dict[str, Value]:
+def _ages(known: Known, decided_ms: int, now_ms: int) -> dict[str, Value]:
     """The oldest of the location's meters counts: it is the one that holds the cars back."""
     oldest_ms = min(known.meters_ms.values(), default=None)
     return {

@@ -114,7 +114,6 @@ def feedback(record: Feedback, latency_s: float | None) -> Point:
 
 def decision_group(decision: Decision, group: GroupView) -> Point:
     """How a group stood in a decision."""
-    used_a = [unmanaged + reserved for unmanaged, reserved in zip(group.unmanaged_a, group.reserved_a, strict=False)]
     window = group.window
     fields: dict[str, Value] = {
         **per_phase("limit_l{p}_a", group.limit_a),
@@ -127,11 +126,17 @@ def decision_group(decision: Decision, group: GroupView) -> Point:
         "window_used_wh": window.used_wh if window else None,
         "window_allowed_w": window.allowed_w if window else None,
         "cap_w": window.cap_w if window else None,
-        "over_limit": any(used > limit + ABOVE_A for used, limit in zip(used_a, group.limit_a, strict=False)),
+        "over_limit": over_limit(group),
         "limited_by": ", ".join(dict.fromkeys(group.limited_by)),
         "decision": decision.decision,
     }
     return Point(schema.DECISION_GROUP, (decision.location, group.group), fields, to_ms(decision.at))
+
+
+def over_limit(group: GroupView) -> bool:
+    """Whether building and cars may draw more than the group's limit, on any phase."""
+    phases = zip(group.unmanaged_a, group.reserved_a, group.limit_a, strict=False)
+    return any(unmanaged + reserved > limit + ABOVE_A for unmanaged, reserved, limit in phases)
 
 
 def used_pct(group: GroupView) -> float | None:
@@ -193,6 +198,17 @@ def dead_letter(letter: DeadLetter, arrived_ms: int, offset: int) -> Point:
         kind if kind in schema.DEADLETTER_REASONS else "other",
     )
     return Point(schema.DEADLETTER, tags, {"count": 1, "error": letter.reason}, arrived_ms, offset % 1_000_000)
+
+
+def historian(name: str, at_ms: int, oldest_unsaved_s: float, counts: Mapping[str, int]) -> Point:
+    """How a historian does; `counts` (points, retries, refused) are those of the time since its last point."""
+    fields: dict[str, Value] = {"oldest_unsaved_s": oldest_unsaved_s, "points": 0, "retries": 0, "refused": 0, **counts}
+    return Point(schema.HISTORIAN, (name,), fields, at_ms)
+
+
+def lag(topic: str, partition: int, at_ms: int, records: int) -> Point:
+    """How many records the historian has not read yet."""
+    return Point(schema.PIPELINE_LAG, ("historian", topic, str(partition)), {"lag": records}, at_ms)
 
 
 def _connector(record: ChargerReading | Setpoint | Feedback) -> tuple[str, str, str]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from connectors.influx import points
+from connectors.influx.fleet import Fleet
+from connectors.influx.flow import Flow
 from connectors.influx.lines import NoPoint, line
 from connectors.influx.locations import Locations
 from connectors.influx.points import Point
@@ -77,6 +79,8 @@ class Recorder:
         self._meters = OncePerSlot(METER_EVERY_S)
         self._decisions = OnChange(DECISION_REFRESH_S)
         self._locations = Locations()
+        self._fleet = Fleet(self._locations)
+        self._flow = Flow()
         self._sent_ms: dict[tuple[str, int, int], int] = {}
         self._by_topic: dict[str, Callable[[Any, Source], Iterable[Point]]] = {
             METERS: self._meter,
@@ -96,8 +100,24 @@ class Recorder:
             record = decode(source.topic, source.value)
         except NotARecord:
             self.skipped[source.topic] += 1
-            return []
-        return self._encode(self._by_topic[source.topic](record, source), source)
+            record = None
+        counted = self._encode(self._flow.heard(source.topic, source.partition, source.arrived_ms, record), None)
+        return (
+            counted
+            if record is None
+            else [*counted, *self._encode(self._by_topic[source.topic](record, source), source)]
+        )
+
+    def forget(self, topic: str, partition: int) -> None:
+        """Somebody else reads this partition now."""
+        self._flow.forget(topic, partition)
+        if topic == DECISIONS:
+            self._locations.forget(partition)
+            self._fleet.forget(partition)
+
+    def own(self, found: Iterable[Point]) -> list[Line]:
+        """The lines of points that are made of no record."""
+        return self._encode(found, None)
 
     def silent(self, now_ms: int) -> list[Line]:
         """The lines of locations that decide no more; to be asked for when there is nothing left to read."""
@@ -142,12 +162,13 @@ class Recorder:
             sent_ms = self._sent_ms.pop(key, None)
         yield points.feedback(record, None if sent_ms is None else (at_ms - sent_ms) / 1000)
 
-    def _decision(self, decision: Decision, _source: Source) -> Iterable[Point]:
+    def _decision(self, decision: Decision, source: Source) -> Iterable[Point]:
+        yield from self._fleet.decided(decision, source.partition)
         for group in decision.groups:
             yield from self._changed(points.decision_group(decision, group))
         for connector in decision.connectors:
             yield from self._changed(points.decision_connector(decision, connector))
-        if state := self._locations.decided(decision):
+        if state := self._locations.decided(decision, source.partition):
             yield state
 
     def _changed(self, point: Point) -> Iterable[Point]:

@@ -101,6 +101,20 @@ LOCATION_STATE = Measurement(
         i="charging waiting offline alarms",
     ),
 )
+FLEET = Measurement(
+    "fleet",
+    ("partition",),  # not by worker: the connectors of a dead one would be counted again with the next one's
+    _fields(
+        f="ev_power_w",
+        i="locations charging waiting available offline faulted over_limit stale_meters"
+        " use_0_50 use_50_80 use_80_95 use_95_100 use_over",
+    ),
+)
+OUTCOME = Measurement("outcome", ("partition", "state"), _fields(i="count"))
+FLOW = Measurement("flow", ("topic", "partition"), _fields(f="delay_p95_s", i="records"))
+PIPELINE_WORKER = Measurement("pipeline_worker", ("worker", "partition"), _fields(i="decisions setpoints locations"))
+PIPELINE_LAG = Measurement("pipeline_lag", ("consumer", "topic", "partition"), _fields(i="lag"))
+HISTORIAN = Measurement("historian", ("worker",), _fields(f="oldest_unsaved_s", i="points retries refused"))
 DEADLETTER = Measurement("deadletter", ("topic", "reason"), _fields(i="count", s="error"))
 QUARTER = Measurement(
     "quarter",
@@ -125,6 +139,12 @@ MEASUREMENTS: Mapping[str, Measurement] = {
         DECISION_GROUP,
         DECISION_CONNECTOR,
         LOCATION_STATE,
+        FLEET,
+        OUTCOME,
+        FLOW,
+        PIPELINE_WORKER,
+        PIPELINE_LAG,
+        HISTORIAN,
         DEADLETTER,
         QUARTER,
         MONTH,

@@ -32,6 +32,28 @@ class OncePerSlot:
         return True
 
 
+class Slots:
+    """Tells when a clock slot of a series is over, for what is counted or summed up in it."""
+
+    def __init__(self, every_s: float) -> None:
+        self._every_ms = round(every_s * 1000)
+        self._running: dict[Hashable, tuple[int, int]] = {}
+
+    def over(self, series: Hashable, at_ms: int) -> tuple[int, int] | None:
+        """The start of the slot that ended before this moment (milliseconds), and how many had ended before it; None
+        while it runs. The first one was met half over: its counts are no counts."""
+        slot = at_ms // self._every_ms
+        running, ended = self._running.setdefault(series, (slot, 0))
+        if slot <= running:
+            return None
+        self._running[series] = (slot, ended + 1)
+        return running * self._every_ms, ended
+
+    def forget(self, series: Hashable) -> None:
+        """Begin anew."""
+        self._running.pop(series, None)
+
+
 class OnChange:
     """Keeps a point that says something new, and one in `refresh_s` seconds that does not."""
 

@@ -11,6 +11,7 @@ from dashboards.boards import write as write_boards
 from dashboards.publish import NotPublished
 from dashboards.publish import publish as publish_to
 from dashboards.sources import Influx, data_sources
+from sunshave.options import influx_options
 
 
 @click.group()
@@ -53,30 +54,7 @@ def write(folder: Path) -> None:
     metavar="TOKEN",
     help="A token of a service account with the role Admin (Editor without data sources). Better by environment.",
 )
-@click.option(
-    "--influx-url",
-    envvar="SUNSHAVE_INFLUX_URL",
-    show_envvar=True,
-    metavar="URL",
-    help="InfluxDB as Grafana reaches it. Without it the data sources are left as they are.",
-)
-@click.option(
-    "--influx-token",
-    envvar="SUNSHAVE_INFLUX_TOKEN",
-    show_envvar=True,
-    default="",
-    metavar="TOKEN",
-    help="A token that may read both buckets; on InfluxDB 1.8 user:password. Better by environment.",
-)
-@click.option(
-    "--influx-bucket",
-    envvar="SUNSHAVE_INFLUX_BUCKET",
-    show_envvar=True,
-    default="sunshave",
-    show_default=True,
-    metavar="NAME",
-    help="Bucket (database) of the detail; quarters and months are in NAME_history.",
-)
+@influx_options("InfluxDB as Grafana reaches it. Without it the data sources are left as they are.", "read")
 def publish(
     grafana_url: str, grafana_token: str, influx_url: str | None, influx_token: str, influx_bucket: str
 ) -> None:

@@ -14,24 +14,14 @@ from connectors.influx.cluster import Cluster, DeadLetters
 from connectors.influx.historian import Historian
 from connectors.influx.sinks import FileSink, Sink, Unusable
 from sunshave.health import served_health
-from sunshave.options import host_port, http_option, kafka_option, log_level_option, set_up_logging
+from sunshave.options import host_port, http_option, influx_options, kafka_option, log_level_option, set_up_logging
 
 log = logging.getLogger("sunshave.historian")
 
 
 @click.command()
 @kafka_option
-@click.option(
-    "--influx-url", envvar="SUNSHAVE_INFLUX_URL", show_envvar=True, metavar="URL", help="InfluxDB, http://HOST:8086."
-)
-@click.option(
-    "--influx-token",
-    envvar="SUNSHAVE_INFLUX_TOKEN",
-    show_envvar=True,
-    default="",
-    metavar="TOKEN",
-    help="An API token that may write both buckets; on InfluxDB 1.8 user:password. Better by environment than here.",
-)
+@influx_options("InfluxDB, http://HOST:8086.", "write")
 @click.option(
     "--influx-org",
     envvar="SUNSHAVE_INFLUX_ORG",
@@ -40,15 +30,6 @@ log = logging.getLogger("sunshave.historian")
     show_default=True,
     metavar="ORG",
     help="The organisation of InfluxDB 2.x; 1.8 and 3 have none.",
-)
-@click.option(
-    "--influx-bucket",
-    envvar="SUNSHAVE_INFLUX_BUCKET",
-    show_envvar=True,
-    default="sunshave",
-    show_default=True,
-    metavar="NAME",
-    help="Bucket (database) of the detail; quarters and months go to NAME_history. Both must exist.",
 )
 @click.option(
     "--file",
@@ -82,8 +63,8 @@ def historian(
     """Write telemetry, setpoints, feedback, decisions, billed windows and dead letters to InfluxDB.
 
     Run as many as you like: they share the partitions. An offset is committed after the write, so InfluxDB down means
-    lag and not loss. Ends cleanly on SIGTERM: what was read is written first. Exit status 1 when InfluxDB refuses
-    the token or has no such bucket.
+    lag and not loss. Both buckets must exist. Ends cleanly on SIGTERM: what was read is written first. Exit status 1
+    when InfluxDB refuses the token or has no such bucket.
     """
     set_up_logging(log_level)
     if (influx_url is None) == (path is None):

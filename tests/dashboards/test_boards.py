@@ -15,7 +15,7 @@ from dashboards.panels import stat
 
 BOARDS = [json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))]
 IDS = [board["uid"] for board in BOARDS]
-UNITS = {"amp", "watt", "watth", "percent", "s", "short", "none", "currencyEUR"}
+UNITS = {"amp", "watt", "watth", "percent", "s", "short", "none", "currencyEUR", "cps"}
 """Ids of @grafana/data that we use; a misspelt unit is shown as a suffix, without an error."""
 
 

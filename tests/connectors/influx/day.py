@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from connectors.influx import points
 from connectors.influx.recorder import Line, Recorder, Source
 from pipeline import records
 from pipeline.moments import to_moment
@@ -36,9 +37,15 @@ def sources(start_ms: int) -> Iterator[Source]:
 
 
 def lines(start_ms: int) -> list[Line]:
-    """What the historian makes of them."""
+    """What the historian makes of them, of a meter that falls silent at once, and of itself."""
     recorder = Recorder()
-    return [line for source in sources(start_ms) for line in recorder.lines(source)]
+    roof = records.encode(meter(start_ms, 1.0, "roof"))
+    found = recorder.lines(Source(records.METERS, 0, 0, start_ms, LOCATION.encode(), roof))
+    found += [line for source in sources(start_ms) for line in recorder.lines(source)]
+    for at_ms in range(start_ms, start_ms + LENGTH_S * 1000, STEP_S * 1000):
+        own = [points.historian("host:7", at_ms, 0.4, {"points": 9}), points.lag(records.METERS, 0, at_ms, 12)]
+        found += recorder.own(own)
+    return found
 
 
 def meter(at_ms: int, current_a: float = 10.0, name: str = "p1") -> MeterReading:
@@ -112,7 +119,7 @@ def decision(at_ms: int, limit_a: float = 13.0, *, alarms: tuple[Alarm, ...] = (
     """A decision over two groups and two connectors, within a billed window."""
     window = WindowView(
         start=to_moment(at_ms - at_ms % (QUARTER_S * 1000)),
-        used_wh=at_ms % (QUARTER_S * 1000) / 1000,
+        used_wh=at_ms % (QUARTER_S * 1000) / 1000 * 1.2,
         cap_w=4000.0,
         allowed_w=5200.5,
         forecast_w=900.0,
@@ -131,6 +138,7 @@ def decision(at_ms: int, limit_a: float = 13.0, *, alarms: tuple[Alarm, ...] = (
         ],
         setpoints=[],
         alarms=list(alarms),
+        worker="host:1:1",
     )
 
 

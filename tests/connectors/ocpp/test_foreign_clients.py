@@ -19,6 +19,8 @@ from tests.parts import used
 from tests.parts.node import ocpp_rpc_command
 
 PASSWORD = "0123456789abcdef"
+START_S = 40.0
+"""For Node to start and read all schemas. It takes one second, and ten on a machine that is busy with other tests."""
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ async def strict_client(desk: Desk, command: list[str]) -> AsyncIterator[Foreign
     foreign = Foreign(process)
     listening = asyncio.create_task(foreign.listen())
     try:
-        await desk.until(lambda: foreign.named("charging"), 10)
+        await desk.until(lambda: foreign.named("charging"), START_S)
         yield foreign
     finally:
         if process.returncode is None:
