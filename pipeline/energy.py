@@ -240,8 +240,9 @@ def _from_powers(meter: MeterState, start_ms: int, window_s: int, until_ms: int)
     end_ms = min(until_ms, start_ms + window_s * 1000)
     known_from_ms, total = _integral(meter, start_ms, window_s)
     widest_ms = TIGHT_MS + 1 if start_ms in meter.gaps else 0
-    for i, (at_ms, milliwatts) in enumerate(meter.powers):
-        next_ms = meter.powers[i + 1][0] if i + 1 < len(meter.powers) else until_ms
+    powers = meter.powers if meter.powers and meter.powers[0][0] <= end_ms else []
+    for i, (at_ms, milliwatts) in enumerate(powers):
+        next_ms = powers[i + 1][0] if i + 1 < len(powers) else until_ms
         from_ms, to_ms = max(at_ms, start_ms), min(next_ms, end_ms)
         if to_ms > from_ms or from_ms == at_ms == end_ms:
             known_from_ms = from_ms if known_from_ms is None else min(known_from_ms, from_ms)

@@ -11,11 +11,12 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_YEAR = 9000
 """Leases and windows that begin now must end before the calendar does."""
 _MILLISECOND = timedelta(milliseconds=1)
+_HALF_BEFORE = EPOCH - _MILLISECOND / 2
 
 
 def to_ms(moment: datetime) -> int:
     """Milliseconds since 1970 of an aware moment; a fraction of a millisecond is rounded to the nearest."""
-    return round(moment.timestamp() * 1000)
+    return (moment - _HALF_BEFORE) // _MILLISECOND
 
 
 def to_moment(ms: int) -> datetime:
