@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from pipeline.decide import Outcome
 from pipeline.engine import Engine
 from pipeline.records import Decision, encode
 from sunshave.replay_steps import Step
@@ -42,15 +43,16 @@ class Again:
             if step.base is not None:
                 self.engines[step.location] = Engine(step.partition, "replay", step.base, step.at_ms)
             return Result("skipped", None, [step.skip])
-        now = self.decide(step)
-        if now is None:
+        outcome = self.decide(step)
+        if outcome is None:
             return Result("different", None, ["the location was not known then"])
+        now = outcome.decision
         if step.was is None:
             return Result("new", now)
         lines = list(differences(step.was, now, inputs=step.offsets))
         return Result("different" if lines else "same", now, lines)
 
-    def decide(self, step: Step) -> Decision | None:
+    def decide(self, step: Step) -> Outcome | None:
         """Fold its records, and decide."""
         engine = self.engines.get(step.location)
         if engine is None:
@@ -59,7 +61,7 @@ class Again:
             engine.fold(batch, step.at_ms)
         outcome = engine.decide_again(step.location, step.at_ms)
         engine.take()  # nobody is told
-        return None if outcome is None else outcome.decision
+        return outcome
 
 
 def same_bytes(decision: Decision, *, inputs: bool = True) -> bytes:

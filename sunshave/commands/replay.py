@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import BinaryIO
 
 import click
@@ -13,13 +14,21 @@ from rich.console import Console
 from rich.progress import Progress
 
 from pipeline.moments import parse_moment, rfc3339, to_ms
+from sunshave.broker import Unreachable
 from sunshave.options import kafka_option
-from sunshave.reading import Unreachable, reading
+from sunshave.reading import reading
 from sunshave.replay_again import Again, Result
+from sunshave.replay_export import export_lines
 from sunshave.replay_file import BadLine, file_steps
 from sunshave.replay_history import History
 from sunshave.replay_steps import Step
+from sunshave.replay_table import comparison
+from sunshave.replay_what_if import WhatIf
 from sunshave.telling import give_up, warning
+from topology.read import LocationRefused, location_document, read_location_file
+
+Span = tuple[int | None, int | None]
+"""From and until, in ms; None where it is open."""
 
 
 @click.command()
@@ -35,8 +44,28 @@ from sunshave.telling import give_up, warning
     metavar="N",
     help="Of so many decisions say on standard error what differs.",
 )
+@click.option(
+    "--with",
+    "document",
+    metavar="LOCATION_FILE",
+    help="What if this had been the location's document? Answers what was and what would be.",
+)
+@click.option("--table", is_flag=True, help="With --with: a table instead of JSON.")
+@click.option(
+    "--export", metavar="FILE", help="Write the history of one location to FILE, as lines for `sunshave decide`."
+)
 @kafka_option
-def replay(file: str | None, only: str | None, begin: str | None, end: str | None, show: int, kafka: str) -> None:
+def replay(
+    file: str | None,
+    only: str | None,
+    begin: str | None,
+    end: str | None,
+    show: int,
+    document: str | None,
+    table: bool,
+    export: str | None,
+    kafka: str,
+) -> None:
     """Decide again what was decided, from the history in Kafka or in FILE, and compare it bit for bit.
 
     FILE has JSON lines in the format of `sunshave decide`, with what was decided: as `--export` writes it, or the
@@ -45,20 +74,61 @@ def replay(file: str | None, only: str | None, begin: str | None, end: str | Non
     The answer is {"decisions": n, "same": n, "different": n}. Where the topics do not reach back to the beginning of a
     location, what cannot be decided again is counted as "skipped", too.
 
+    With --with the run is decided anew under another document of the location, and both are summed up. A recording
+    cannot tell what a car would have drawn: one that took less than it might is taken to go on so, one that took all
+    it was allowed takes all it would be allowed, and a charger that is new always wants all it can get. So caps, limits
+    and tariffs compare well; how long a car takes to be full, and whether it stays longer, it does not tell.
+
     Exit status: 0 when all are the same, 1 when not, 2 when the history cannot be read, or nothing in it can be decided
     again.
     """
     span = (_moment_ms(begin, "--from"), _moment_ms(end, "--until"))
+    if export is not None and only is None:
+        raise click.UsageError("--export needs --location: a file holds one location")
+    if document is not None:
+        _what_if(_other(document), file, kafka, span, table)
+        return
     tally = _Tally(show)
     with ExitStack() as stack:
         steps = stack.enter_context(_steps(file, kafka, only))
+        write = stack.enter_context(_exporting(export))
         again = Again()
         for step in steps:
+            if only not in (None, step.location):
+                continue
+            write(step)
             result = again.take(step)
-            if only in (None, step.location) and _within(span, step.at_ms):
+            if _within(span, step.at_ms):
                 tally.note(step, result)
     tally.answer(file or kafka)
     sys.exit(1 if tally.count["different"] else 0)
+
+
+def _what_if(what_if: WhatIf, file: str | None, kafka: str, span: Span, table: bool) -> None:
+    with _steps(file, kafka, what_if.name) as steps:
+        for step in steps:
+            if step.location == what_if.name:
+                what_if.take(step, counts=_within(span, step.at_ms))
+    answer = what_if.answer()
+    if answer["from"] is None:
+        give_up(f"{file or kafka} has no decisions of location {what_if.name} that can be made again", 2)
+    if table:
+        Console().print(comparison(answer))
+    else:
+        click.echo(json.dumps(answer))
+
+
+def _other(document: str) -> WhatIf:
+    """The document of --with; gives up with everything that is wrong with it."""
+    try:
+        (found,) = read_location_file(Path(document))
+    except OSError as problem:
+        give_up(f"cannot read {document}: {problem.strerror}", 2)
+    except ValueError:
+        give_up(f"{document} must hold one location", 2)
+    if isinstance(found, LocationRefused):
+        give_up([f"{document}: {problem}" for problem in found.problems], 2)
+    return WhatIf(json.dumps(location_document(found.location)).encode())
 
 
 class _Tally:
@@ -113,6 +183,20 @@ def _steps(file: str | None, kafka: str, only: str | None) -> Iterator[Iterator[
 
 
 @contextmanager
+def _exporting(export: str | None) -> Iterator[Callable[[Step], None]]:
+    """Writes steps to the file of --export, if there is one."""
+    if export is None:
+        yield lambda step: None
+        return
+    try:
+        stream = open(export, "wb")  # noqa: SIM115 -- closed below
+    except OSError as problem:
+        give_up(f"cannot write {export}: {problem.strerror}", 2)
+    with stream:
+        yield lambda step: stream.writelines(line + b"\n" for line in export_lines(step))
+
+
+@contextmanager
 def _opened(file: str) -> Iterator[BinaryIO]:
     if file == "-":
         yield sys.stdin.buffer
@@ -131,7 +215,7 @@ def _shown(history: History) -> Iterator[Step]:
             yield step
 
 
-def _within(span: tuple[int | None, int | None], at_ms: int) -> bool:
+def _within(span: Span, at_ms: int) -> bool:
     begin_ms, end_ms = span
     return (begin_ms is None or at_ms >= begin_ms) and (end_ms is None or at_ms < end_ms)
 
