@@ -157,7 +157,7 @@ def _create(client: KafkaAdminClient, missing: list[Topic], partitions: int, rep
         topic.name: {
             "num_partitions": topic.partitions or partitions,
             "replication_factor": replication,
-            "configs": dict(topic.configs),
+            "configs": {**topic.configs, **_min_in_sync(replication)},
         }
         for topic in missing
     }
@@ -170,6 +170,12 @@ def _create(client: KafkaAdminClient, missing: list[Topic], partitions: int, rep
     if refused:
         raise TopicsUnusable(refused)
     client.wait_for_topics(list(wanted))
+
+
+def _min_in_sync(replication: int) -> dict[str, str]:
+    """Most of the copies must have a record before it counts as written: the loss of one broker then costs neither
+    records nor the right to write. One or two copies cannot have both; there we go on writing."""
+    return {"min.insync.replicas": str((replication + 1) // 2)} if replication > 2 else {}
 
 
 def _partition_counts(client: KafkaAdminClient) -> dict[str, int]:

@@ -12,8 +12,11 @@ from pipeline.records import LOCATIONS
 from tests.parts.brokers import Broker
 from tests.parts.kafka import running_kafka
 from tests.parts.stream import House, Worker, house, prepared, workers_on
+from tests.parts.tail import FORGOTTEN_SOCKETS
 from tests.parts.tansu import running_tansu
 from tests.parts.waiting import wait_until
+
+pytestmark = pytest.mark.filterwarnings(*FORGOTTEN_SOCKETS)
 
 AWAY_S = 12.0
 """Longer than a session: the group has forgotten the worker when the broker is back."""
