@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick lint format fuzz dashboards lock clean
+.PHONY: help demo test test-quick lint format soak fuzz dashboards lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -34,6 +34,11 @@ lint: $(VENV)/.installed ## format, lint, types, and the direction of dependenci
 format: $(VENV)/.installed ## format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+SOAK_S ?= 1800
+soak: $(VENV)/.installed ## break all that can break, for SOAK_S seconds on one broker, and as long on three
+	$(BIN)/python -m tests.soak.run --seconds $(SOAK_S) --nodes 1
+	$(BIN)/python -m tests.soak.run --seconds $(SOAK_S) --nodes 3
 
 fuzz: $(VENV)/.installed ## the property tests, for long
 	SUNSHAVE_HYPOTHESIS=long $(BIN)/python -m pytest -m "not embedded and not kafka and not influxdb and not mosquitto and not node" tests/topology tests/pipeline
