@@ -1,4 +1,8 @@
-"""A decision in plain words: two or three sentences with the numbers (design §8 `explain`)."""
+"""A decision in plain words: two or three sentences with the numbers (design §8 `explain`).
+
+The first says what a connector gets, the second why not more, the third what will change that. All numbers are those of
+the decision; what it does not say (who shares a fuse, say) is not told.
+"""
 
 from __future__ import annotations
 
@@ -10,81 +14,106 @@ from pipeline.records import ConnectorView, Decision, GroupView
 def explain(decision: Decision, view: ConnectorView) -> str:
     """Why one connector gets what it gets."""
     name = f"{view.charger}/{view.connector}"
-    return " ".join([_what(name, view), _why(decision, view), *_share(view), *_alarms(decision, view)])
-
-
-def explain_all(decision: Decision) -> list[str]:
-    """Every connector of a decision, then its alarms."""
-    return [explain(decision, view) for view in decision.connectors]
+    return " ".join([_what(name, view), *_why(decision, view), *_share(view), *_alarms(decision, view)])
 
 
 def _what(name: str, view: ConnectorView) -> str:
     match view.state:
         case "unknown":
-            return f"Nothing was heard of {name} yet, so {view.reserved_a:g} A stay reserved for it."
+            return f"Nothing was heard of {name} yet, so {_n(view.reserved_a)} A stay reserved for it."
         case "offline":
-            return f"{name} is offline, so the {view.reserved_a:g} A that it may still draw stay reserved."
+            return f"{name} is offline, so the {_n(view.reserved_a)} A that it may still draw stay reserved."
         case "available":
-            return f"{name} has no car that wants current; it is offered {view.limit_a:g} A."
+            return f"{name} has no car that wants current; it is offered {_n(view.limit_a)} A."
         case "faulted":
-            return f"{name} reports a fault and gets {view.limit_a:g} A."
+            return f"{name} reports a fault and is offered {_n(view.limit_a)} A."
         case "waiting":
-            return f"{name} wants {view.wanted_a:g} A and has to wait."
+            return f"{name} wants {_n(view.wanted_a)} A and has to wait."
     if view.limit_a >= view.wanted_a:
-        return f"{name} may draw {view.limit_a:g} A, all that it wants."
-    return f"{name} may draw {view.limit_a:g} A per phase of the {view.wanted_a:g} A that it wants."
+        return f"{name} may draw {_n(view.limit_a)} A per phase, all that it wants."
+    return f"{name} may draw {_n(view.limit_a)} A per phase of the {_n(view.wanted_a)} A that it wants."
+
+
+def _n(value: float) -> str:
+    """A number as people write it: no more digits than an electrician reads."""
+    return f"{round(value, 1) + 0.0:g}"
 
 
 def _share(view: ConnectorView) -> list[str]:
-    if view.target_a > view.limit_a and view.state in ("charging", "waiting"):
-        return [f"Its fair share is {view.target_a:g} A; it gets the rest as soon as that is free."]
-    return []
+    """What is still to come."""
+    if view.target_a <= view.limit_a or view.state not in ("charging", "waiting"):
+        return []
+    share = f"Its fair share is {_n(view.target_a)} A"
+    if view.binding.startswith("reservation "):
+        return [f"{share}; it gets the rest as soon as that is free."]
+    return [f"{share}."]
 
 
 def _group(decision: Decision, name: str) -> GroupView | None:
     return next((g for g in decision.groups if g.group == name), None)
 
 
-def _why(decision: Decision, view: ConnectorView) -> str:
-    word, _, rest = view.binding.partition(" ")
-    if view.binding.startswith("timer solar "):
-        return _timer(decision, view.binding.removeprefix("timer solar "))
-    sentence = _SENTENCES.get(word)
-    return sentence(decision, view, rest) if sentence is not None else f"It is bound by {view.binding}."
+def _why(decision: Decision, view: ConnectorView) -> list[str]:
+    if view.state == "unknown" or (view.state == "offline" and view.binding != "offline"):
+        return []
+    for words, sentence in _SENTENCES.items():
+        if view.binding == words or view.binding.startswith(f"{words} "):
+            return [sentence(decision, view, view.binding[len(words) :].strip())]
+    return [f"It is bound by {view.binding}."]
 
 
-def _place(rest: str) -> tuple[str, int | None]:
+def _place(decision: Decision, rest: str) -> tuple[GroupView, int] | None:
     """`garage L2` is group garage, phase 1."""
-    group, _, phase = rest.partition(" L")
-    return group, int(phase) - 1 if phase.isdigit() else None
+    name, _, phase = rest.rpartition(" L")
+    group = _group(decision, name)
+    if group is None or not phase.isdigit() or not 0 < int(phase) <= len(group.limit_a):
+        return None
+    return group, int(phase) - 1
 
 
 def _fuse(decision: Decision, view: ConnectorView, rest: str) -> str:
-    name, phase = _place(rest)
-    group = _group(decision, name)
-    if group is None or phase is None:
-        return f"The fuse of group {rest} allows no more."
     what = "peak-shaving limit" if view.binding.startswith("peak") else "fuse"
-    return (
-        f"On L{phase + 1} the {what} of group {name} leaves {group.headroom_a[phase]:g} A to the cars "
-        f"({group.limit_a[phase]:g} A less {max(0.0, group.unmanaged_a[phase]):g} A that the building draws), "
-        "and that is shared."
-    )
+    place = _place(decision, rest)
+    if place is None:
+        return f"The {what} of group {rest} allows no more."
+    return f"On L{place[1] + 1} the {what} of group {place[0].group} {_leaves(*place)}."
+
+
+def _leaves(group: GroupView, phase: int) -> str:
+    limit_a, unmanaged_a = group.limit_a[phase], group.unmanaged_a[phase]
+    if unmanaged_a >= limit_a:
+        return f"leaves nothing to the cars: {_n(unmanaged_a)} A of its {_n(limit_a)} A are drawn by the building alone"
+    if unmanaged_a > 0:
+        less = f"{_n(limit_a)} A less {_n(unmanaged_a)} A that the building draws"
+    elif unmanaged_a < 0:
+        less = f"{_n(limit_a)} A and {_n(-unmanaged_a)} A that the building generates"
+    else:
+        less = "the building draws nothing on it"
+    return f"leaves {_n(group.headroom_a[phase])} A to the cars below it ({less})"
 
 
 def _limit(decision: Decision, view: ConnectorView, rest: str) -> str:
-    group, _, source = rest.partition(" ")
-    return f"A limit from outside ({source}) holds group {group} down."
+    name, _, source = rest.partition(" ")
+    group = _group(decision, name)
+    phases = [p for p, by in enumerate(group.limited_by) if by == f"limit {source}"] if group is not None else []
+    if group is None or not phases:
+        return f"A limit on the power of group {name}, set from outside ({source}), allows no more."
+    tightest = min(phases, key=lambda p: (group.headroom_a[p], p))
+    return f"On L{tightest + 1} a limit from outside ({source}) on group {name} {_leaves(group, tightest)}."
 
 
 def _window(decision: Decision, view: ConnectorView, rest: str) -> str:
     group = _group(decision, rest)
     if group is None or group.window is None:
-        return f"The billed quarter-hour of group {rest} allows no more."
+        return f"The billed window of group {rest} allows no more."
     w = group.window
+    others = f"the others draw {w.forecast_w:.0f} W" if w.forecast_w >= 0 else f"{-w.forecast_w:.0f} W are generated"
+    left = (
+        f"{w.allowed_w:.0f} W are still allowed until its end" if w.allowed_w > 0 else "nothing more is allowed in it"
+    )
     return (
-        f"The billed average of group {rest} is held at {w.cap_w:g} W: {w.used_wh:g} Wh are used in this window, "
-        f"{w.allowed_w:.0f} W are still allowed, and the others draw {w.forecast_w:.0f} W."
+        f"The billed average of group {rest} is held at {w.cap_w:.0f} W: "
+        f"{w.used_wh:.0f} Wh are used in this window, {left}, and {others}."
     )
 
 
@@ -92,26 +121,42 @@ def _solar(decision: Decision, view: ConnectorView, rest: str) -> str:
     group = _group(decision, rest)
     if group is None or group.excess_a is None:
         return "No meter shows how much solar power is left over."
-    return (
-        f"The sun leaves {group.excess_a:g} A over (all phases together), "
-        f"and the cars that live on it in group {rest} may draw {group.budget_a:g} A together."
-    )
+    budget = f"the cars of group {rest} that live on it may draw {_n(group.budget_a or 0.0)} A together"
+    if group.excess_a <= 0:
+        return f"The sun leaves nothing over ({_n(-group.excess_a)} A are imported besides these cars), and {budget}."
+    return f"The sun leaves {_n(group.excess_a)} A over, all phases together, and {budget}."
 
 
-def _timer(decision: Decision, rest: str) -> str:
+def _timer(decision: Decision, view: ConnectorView, rest: str) -> str:
     group = _group(decision, rest)
-    excess = f"{group.excess_a:g} A" if group is not None and group.excess_a is not None else "the excess"
-    return f"The sun covers its minimum ({excess} over all phases), but not for long enough yet to start it."
+    excess = f"{_n(group.excess_a)} A" if group is not None and group.excess_a is not None else "the excess"
+    return f"The sun covers its minimum ({excess} over, all phases together), but not yet for long enough to start it."
 
 
 def _reservation(decision: Decision, view: ConnectorView, rest: str) -> str:
-    name, phase = _place(rest)
-    group = _group(decision, name)
-    where = rest if group is None or phase is None else f"{name} L{phase + 1}"
-    held = f" ({group.reserved_a[phase]:g} A)" if group is not None and phase is not None else ""
+    place = _place(decision, rest)
+    if place is None:
+        where = "" if rest.startswith("unbalance") else f" of group {rest}"
+        return f"What others may still draw without asking again is too much of the limit{where} for a raise."
+    group, phase = place
     return (
-        f"On {where} others still hold current{held} that they have been told to give up, or may draw without asking."
+        f"On L{phase + 1} of group {group.group} {_n(group.headroom_a[phase])} A are there for cars, and "
+        f"{_n(group.reserved_a[phase])} A may still be drawn without asking again: "
+        "a raise waits until others are seen to have come down."
     )
+
+
+def _under_draw(decision: Decision, view: ConnectorView, rest: str) -> str:
+    return (
+        "Its car has drawn less than offered for a while, "
+        f"so {_n(view.wanted_a)} A, a little more than it draws, count as what it wants."
+    )
+
+
+def _idle(decision: Decision, view: ConnectorView, rest: str) -> str:
+    if view.state in ("available", "faulted"):
+        return "It gets its share as soon as a car asks for it."
+    return "It asks for nothing."
 
 
 def _fixed(text: str) -> Callable[[Decision, ConnectorView, str], str]:
@@ -123,18 +168,21 @@ _SENTENCES: dict[str, Callable[[Decision, ConnectorView, str], str]] = {
     "peak_shaving": _fuse,
     "limit": _limit,
     "window": _window,
+    "timer solar": _timer,
     "solar": _solar,
     "reservation": _reservation,
-    "max_a": _fixed("The connector itself can give no more."),
-    "under_draw": _fixed("Its car has drawn less than offered for a while, so it is offered a little more than that."),
-    "waiting": _fixed("There is not enough for one more minimum; who waits changes by turns."),
-    "idle": _fixed("Nobody asks for more."),
-    "stale": _fixed("The newest reading of {rest} is old, so nothing below it rises."),
-    "lost": _fixed("Nothing is heard of {rest} any more, so everything below it goes to its fallback."),
+    "under_draw": _under_draw,
+    "idle": _idle,
+    "max_a": _fixed("More than that the connector cannot give."),
+    "waiting": _fixed("There is not enough left for its minimum; while somebody waits, turns change."),
+    "stale": _fixed("The newest reading of {rest} is old: nothing below it rises until it reports again."),
+    "lost": _fixed("Nothing is heard of {rest} any more: everything below it goes to its fallback."),
     "offline": _fixed("It can be told nothing until it is back."),
-    "unbalance": _fixed("Connectors on fewer than three phases may load one phase no further (unbalance limit)."),
-    "increase_every_s": _fixed("It was raised a moment ago; the next raise has to wait."),
+    "unbalance": _fixed("Connectors on fewer than three phases may load one phase no further (max_unbalance_a)."),
+    "increase_every_s": _fixed("It was raised a moment ago; the next raise has to wait (increase_every_s)."),
+    "removed": _fixed("Its location does not have it any more: it is told to stop, and then forgotten."),
 }
+"""The first words of a binding and what they mean; what the words are about is given to the function."""
 
 
 def _alarms(decision: Decision, view: ConnectorView) -> list[str]:
