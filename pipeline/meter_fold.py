@@ -42,11 +42,9 @@ def fold_meters(tree: Tree, state: LocationState, run: Sequence[tuple[MeterReadi
     refused: dict[int, str] = {}
     for place, (reading, received_ms) in enumerate(run):
         own = runs.get(reading.meter)
-        if own is None:
-            if reading.meter not in tree.meter_ids:
-                refused[place] = f"unknown: meter {reading.meter}"
-                continue
-            own = runs[reading.meter] = _begin(tree, state, reading.meter)
+        if own is None and reading.meter not in tree.meter_ids:
+            refused[place] = f"unknown: meter {reading.meter}"
+            continue
         at_ms = to_ms(reading.at)
         current_a, power_w, voltage_v = reading.current_a, reading.power_w, reading.voltage_v
         if (
@@ -58,17 +56,18 @@ def fold_meters(tree: Tree, state: LocationState, run: Sequence[tuple[MeterReadi
         elif at_ms > received_ms + FUTURE_MS:
             refused[place] = ahead(at_ms, received_ms)
         else:
+            if own is None:
+                own = runs[reading.meter] = _begin(tree, state, reading.meter)
             own.readings.append(reading)
             if current_a is not None and power_w is not None:
                 own.points.append(MeterPoint(at_ms, tuple(current_a), sum(power_w)))
             else:
                 own.points.append(_derived(tree, reading, at_ms))
     for name, own in runs.items():
-        if own.points:
-            state.meters[name] = own.meter
-            _note_newest(own.meter, own.points)
-            if own.capacity is not None:
-                note_energy(own.meter, own.capacity, own.readings, own.points)
+        state.meters[name] = own.meter
+        _note_newest(own.meter, own.points)
+        if own.capacity is not None:
+            note_energy(own.meter, own.capacity, own.readings, own.points)
     return refused
 
 

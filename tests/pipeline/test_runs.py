@@ -59,7 +59,7 @@ def folded(records: list[Record], cuts: set[int]) -> tuple[bytes | None, list[tu
             engine.fold(Batch(METERS, 0, records[start:end], len(records)), NOW_MS)
     engine.save()
     out = engine.take()
-    return dict(out.kept)[b"home"], sorted((letter.offset, letter.reason) for letter in out.letters)
+    return dict(out.kept).get(b"home"), sorted((letter.offset, letter.reason) for letter in out.letters)
 
 
 @given(st.lists(values(), min_size=1, max_size=60), st.data())
