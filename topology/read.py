@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from topology.checks import Problem, errors, unknown_keys, warnings
+from topology.documents import NotYaml, read_documents
 from topology.location import Location
 
 _LOCATION: TypeAdapter[Location] = TypeAdapter(Location)
@@ -70,8 +70,8 @@ def read_location_json(text: bytes | str) -> Accepted:
 def read_location_file(path: Path) -> list[Accepted | LocationRefused]:
     """The locations of a file of YAML documents or JSON. OSError when it cannot be read."""
     try:
-        documents = [d for d in yaml.safe_load_all(path.read_text(encoding="utf-8")) if d is not None]
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as problem:
+        documents = [d for d in read_documents(path) if d is not None]
+    except NotYaml as problem:
         return [LocationRefused([Problem("(document)", f"neither YAML nor JSON: {problem}")])]
     if not documents:
         return [LocationRefused([Problem("(document)", "the file is empty")])]

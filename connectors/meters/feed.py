@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
 
 import aiomqtt
@@ -13,6 +14,8 @@ from connectors.meters.pace import Backoff
 from connectors.meters.sources import P1Source, Source
 from connectors.meters.tally import Tally
 from pipeline.records import MeterReading
+
+log = logging.getLogger(__name__)
 
 Publish = Callable[[MeterReading], None]
 """Takes a reading and returns at once; what becomes of it is its own affair (`publisher`)."""
@@ -40,6 +43,9 @@ async def _for_ever(source: Source, publish: Publish, tally: Tally) -> None:
             )
         except (OSError, aiomqtt.MqttError) as problem:  # also TimeoutError, and refused by the broker
             why = f"{source.host}:{source.port}: {problem or type(problem).__name__}"
+        except Exception as problem:  # a bug of ours, or of a client library, with one source must not stop the others
+            log.exception("%s/%s failed", source.location, source.meter)
+            why = f"failed: {type(problem).__name__}"
         tally.broke(why)
         if tally.readings > given:  # it had worked: this is a new trouble
             backoff.reset()

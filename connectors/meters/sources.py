@@ -6,12 +6,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from connectors.meters.fields import Fields
 from connectors.meters.formats import FormatName
 from connectors.meters.p1_telegram import Variant
+from topology.documents import NotYaml, read_documents
 from topology.location import Id
 
 
@@ -94,10 +94,10 @@ class SourcesRefused(ValueError):  # noqa: N818 -- an answer to the user, not a 
 def read_sources(path: Path) -> list[Source]:
     """The sources of a YAML file. SourcesRefused with every error; OSError when it cannot be read."""
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as problem:
-        raise SourcesRefused([f"(document): not YAML: {' '.join(str(problem).split())}"]) from None
-    return parse_sources(document)
+        documents = read_documents(path)
+    except NotYaml as problem:
+        raise SourcesRefused([_printable(f"(document): not YAML: {problem}")]) from None
+    return parse_sources(documents[0] if len(documents) == 1 else None)
 
 
 def parse_sources(document: Any) -> list[Source]:
@@ -121,7 +121,7 @@ def _used_twice(document: list[Any]) -> list[str]:
     named = [(str(s.get("location")), str(s.get("meter"))) if isinstance(s, dict) else None for s in document]
     count = Counter(named)
     return [
-        f"[{index}].meter: {name[0]}/{name[1]} has a source already, [{named.index(name)}]"
+        _printable(f"[{index}].meter: {name[0]}/{name[1]} has a source already, [{named.index(name)}]")
         for index, name in enumerate(named)
         if name is not None and count[name] > 1 and named.index(name) != index
     ]
@@ -134,4 +134,9 @@ def _sentence(error: Any) -> str:
     for part in error["loc"]:
         if part not in ("p1-tcp", "mqtt"):  # the branch that pydantic took is not in the file
             path += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return f"{path or '(document)'}: {str(error['msg']).removeprefix('Value error, ')}"
+    return _printable(f"{path or '(document)'}: {str(error['msg']).removeprefix('Value error, ')}")
+
+
+def _printable(text: str) -> str:
+    """A file's keys and values are anybody's: no escape codes, and no second line."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

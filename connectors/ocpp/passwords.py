@@ -18,7 +18,7 @@ import re
 from hashlib import sha256
 from pathlib import Path
 
-import yaml
+from topology.documents import NotYaml, read_documents
 
 log = logging.getLogger(__name__)
 
@@ -83,11 +83,12 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 def _read(path: Path) -> dict[str, bytes]:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        documents = read_documents(path)
     except OSError as problem:
         raise PasswordsUnreadable(f"{path}: {problem.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
+    except NotYaml:  # what it says may repeat a password
         raise PasswordsUnreadable(f"{path} is neither YAML nor JSON") from None
+    document = documents[0] if len(documents) == 1 else None
     if not isinstance(document, dict):
         raise PasswordsUnreadable(f"{path} must map charger ids to passwords")
     return {str(charger).casefold(): _digest(path, charger, secret) for charger, secret in document.items()}
@@ -98,4 +99,4 @@ def _digest(path: Path, charger: object, secret: object) -> bytes:
         # 0123 and 1e5 would silently be read as numbers
         raise PasswordsUnreadable(f"{path}: the password of {charger} must be a text, in quotes")
     hashed = _HASHED.fullmatch(secret)
-    return bytes.fromhex(hashed[1]) if hashed else sha256(secret.encode()).digest()
+    return bytes.fromhex(hashed[1]) if hashed else sha256(secret.encode("utf-8", "surrogatepass")).digest()

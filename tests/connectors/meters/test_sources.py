@@ -73,7 +73,22 @@ def test_password_in_the_file_is_refused_and_not_repeated() -> None:
     assert "hunter2" not in said
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", "location: a", "- [", "\x00", "[" * 5000])
+GARBAGE = [
+    "",
+    "[]",
+    "{}",
+    "location: a",
+    "- [",
+    "\x00",
+    "[" * 5000,
+    "- 2026-13-45",
+    "- !!int x",
+    "- !!bool x",
+    "- " + "9" * 5000,
+]
+
+
+@pytest.mark.parametrize("text", GARBAGE)
 def test_file_that_is_no_list_of_sources_is_refused(tmp_path: Path, text: str) -> None:
     """With one sentence, whatever it is."""
     file = tmp_path / "meters.yaml"
@@ -81,3 +96,11 @@ def test_file_that_is_no_list_of_sources_is_refused(tmp_path: Path, text: str) -
 
     with pytest.raises(SourcesRefused, match=r"^\(document\): "):
         read_sources(file)
+
+
+def test_what_is_told_is_one_printable_line() -> None:
+    """Keys and values of a file are anybody's, and the terminal is the user's."""
+    said = problems({**P1, "type": "\x1b[31m\nred"}, {**P1, "\x1b[2Jkey": 1})
+
+    assert said
+    assert [] == [line for line in said if not line.isprintable()]
