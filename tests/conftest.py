@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, settings
 from tests import parts
 
 pytest_plugins = ["tests.parts.tansu", "tests.parts.kafka", "tests.parts.brokers", "tests.parts.influxd"]
-"""The real parts: `tansu` and `kafka` give a bootstrap address, `broker` runs a test on both; `influxd` is InfluxDB."""
+"""The real parts: `tansu` and `kafka` give the address of an empty broker, `broker` runs a test on both; `influxd` is
+InfluxDB."""
 
 settings.register_profile("short", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("long", max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -12,15 +12,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from kafka.admin import KafkaAdminClient
 
 from tests.parts import cache, free_port, missing, used
-from tests.parts.waiting import wait_for_port
+from tests.parts.waiting import wait_for_port, wait_until
 
 VERSION = "4.1.1"
 DOWNLOAD_S = 600.0
 """45 jars, 10 s on a good line. Less fails on a slow one."""
 START_S = 180.0
 """Ready in 4 s on an idle machine; less fails when two cores run three brokers and something else."""
+EMPTY_S = 30.0
+"""For topics to be deleted; a moment, unless the machine is loaded."""
 STOP_S = 20.0
 """A clean stop takes 2 s; after this it is killed (the data are thrown away anyway)."""
 JAVA = ("java", "-Xmx512m")
@@ -126,10 +129,30 @@ class Node:
 
 
 @pytest.fixture(scope="session")
-def kafka() -> Iterator[str]:
+def shared_kafka() -> Iterator[str]:
     """The bootstrap address of a broker that lives as long as the test run."""
     with running_kafka() as node:
         yield node.bootstrap
+
+
+@pytest.fixture
+def kafka(shared_kafka: str) -> Iterator[str]:
+    """The shared broker, empty: no test finds the topics, or the records, of another."""
+    _empty(shared_kafka)
+    yield shared_kafka
+    _empty(shared_kafka)
+
+
+def _empty(bootstrap: str) -> None:
+    """Delete every topic (but Kafka's own), and with them what groups have committed."""
+    client = KafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        ours = [name for name in client.list_topics() if not name.startswith("__")]
+        if ours:
+            client.delete_topics(ours)
+            wait_until(lambda: not {*client.list_topics()} & {*ours}, EMPTY_S, "the topics were not deleted")
+    finally:
+        client.close()
 
 
 @contextmanager

@@ -24,9 +24,9 @@ START_S = 10.0
 """It is ready in milliseconds; less than this fails on a loaded machine, more delays the news that it is broken."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def tansu() -> Iterator[str]:
-    """The bootstrap address of a broker that lives as long as the test run."""
+    """The bootstrap address of a broker of the test's own: it starts in milliseconds."""
     with running_tansu() as bootstrap:
         yield bootstrap
 

@@ -15,29 +15,17 @@ import pytest
 from pipeline.records import CHARGERS, FEEDBACK, LIMITS, LOCATIONS, METERS
 from tests.parts import free_port
 from tests.parts.brokers import Broker
-from tests.parts.kafka import running_kafka
 from tests.parts.stream import House, Stream, Worker, house, prepared, workers_on
-from tests.parts.tansu import running_tansu
 
 names = (f"home-{n}" for n in itertools.count(1))
 
 
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param("embedded", marks=pytest.mark.embedded), pytest.param("kafka", marks=pytest.mark.kafka)],
-)
-def stream(request: pytest.FixtureRequest) -> Iterator[Stream]:
-    """A broker of this module's own: its group of workers is disturbed by nobody."""
-    if request.param == "embedded":
-        with running_tansu() as bootstrap:
-            stream = prepared(Broker(bootstrap, "embedded", 2.0))
-            yield stream
-            stream.close()
-    else:
-        with running_kafka() as node:
-            stream = prepared(Broker(node.bootstrap, "kafka", 6.0))
-            yield stream
-            stream.close()
+@pytest.fixture
+def stream(broker: Broker) -> Iterator[Stream]:
+    """A broker that is this test's alone: its group of workers is disturbed by nobody."""
+    stream = prepared(broker)
+    yield stream
+    stream.close()
 
 
 @pytest.fixture

@@ -5,10 +5,14 @@ from __future__ import annotations
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from pipeline.records import LOCATIONS
+from pipeline.records import LOCATIONS, METERS
+from pipeline.topics import TOPICS, admin_client
+from sunshave.commands.topics import topics
 from tests.parts.brokers import Broker
 from tests.parts.kafka import running_kafka
 from tests.parts.stream import House, Worker, house, prepared, workers_on
@@ -18,6 +22,8 @@ from tests.parts.waiting import wait_until
 
 pytestmark = pytest.mark.filterwarnings(*FORGOTTEN_SOCKETS)
 
+START_S = 60.0
+"""For a worker to find out and to say so: 2 s, when nothing else uses the cores."""
 AWAY_S = 12.0
 """Longer than a session: the group has forgotten the worker when the broker is back."""
 
@@ -61,10 +67,40 @@ def test_missing_topics_are_refused_by_name(tmp_path: Path) -> None:
     """A worker that started without its changelog would forget everything."""
     with running_tansu() as bootstrap:
         worker = Worker(Broker(bootstrap, "embedded", 2.0), tmp_path / "log")
-        assert 1 == worker.process.wait(20)
+        assert 1 == worker.process.wait(START_S)
 
     assert "Error: topic telemetry.meters is missing\n" in worker.said()
     assert "Traceback" not in worker.said()
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize(
+    ("topic", "made", "refusal"),
+    [
+        (METERS, {"num_partitions": 3}, "topic telemetry.meters has 3 partition(s), not 4"),
+        (
+            LOCATIONS,
+            {"num_partitions": 4, "configs": {"cleanup.policy": "delete"}},
+            "topic topology.locations has cleanup.policy=delete, not compact",
+        ),
+    ],
+)
+def test_topics_of_another_form_are_refused_by_name(
+    tansu: str, tmp_path: Path, topic: str, made: dict[str, Any], refusal: str
+) -> None:
+    """Others than co-partitioned ones would split a location; a document that expires would be forgotten."""
+    with admin_client(tansu) as client:
+        for each in TOPICS:
+            form = {"num_partitions": each.partitions or 4, "configs": dict(each.configs)}
+            client.create_topics({each.name: {"replication_factor": 1, **(made if each.name == topic else form)}})
+        client.wait_for_topics([each.name for each in TOPICS])
+
+    worker = Worker(Broker(tansu, "embedded", 2.0), tmp_path / "log")
+    assert 1 == worker.process.wait(START_S)
+    assert f"Error: {refusal}\n" == worker.said()
+
+    checked = CliRunner().invoke(topics, ["check", "--kafka", tansu])
+    assert (1, f"Error: {refusal}\n") == (checked.exit_code, checked.stderr)
 
 
 @pytest.mark.slow
