@@ -27,6 +27,10 @@ from tests.parts.waiting import wait_until
 PARTITIONS = 4
 STOP_S = 20.0
 """For a worker to end after SIGTERM; then it is killed, and the test fails."""
+WAIT_S = 80.0
+"""For what a worker does in seconds. Less fails on a machine that does ten other things."""
+TOLD_BYTES = 6_000
+"""The end of a worker's log that a failing test shows."""
 READINGS_S = 0.5
 """Between two readings of a house."""
 
@@ -82,7 +86,7 @@ class Stream:
             found.setdefault((letter["topic"], letter["partition"], letter["offset"]), []).append(letter)
         return found
 
-    def wait(self, look: Callable[[], Any], timeout_s: float = 40.0, what: str = "it did not come") -> Any:
+    def wait(self, look: Callable[[], Any], timeout_s: float = WAIT_S, what: str = "it did not come") -> Any:
         return wait_until(look, timeout_s, what)
 
 
@@ -172,6 +176,12 @@ def workers_on(broker: Broker, folder: Path) -> Iterator[Callable[..., Worker]]:
             if worker.process.poll() is None:
                 worker.thaw()
                 worker.kill()
+
+
+def show(folder: Path) -> None:
+    """Print what workers logged: pytest shows it where the test failed."""
+    for log in sorted(folder.glob("worker-*.log")):
+        print(f"--- {log.name}: {log.read_text(errors='replace')[-TOLD_BYTES:]}")
 
 
 def prepared(broker: Broker) -> Stream:

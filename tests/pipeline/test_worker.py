@@ -15,7 +15,7 @@ import pytest
 from pipeline.records import CHARGERS, FEEDBACK, LIMITS, LOCATIONS, METERS
 from tests.parts import free_port
 from tests.parts.brokers import Broker
-from tests.parts.stream import House, Stream, Worker, house, prepared, workers_on
+from tests.parts.stream import House, Stream, Worker, house, prepared, show, workers_on
 
 names = (f"home-{n}" for n in itertools.count(1))
 
@@ -33,6 +33,7 @@ def start(stream: Stream, tmp_path: Path) -> Iterator[Callable[..., Worker]]:
     """Starts workers on that broker."""
     with workers_on(stream.broker, tmp_path) as start:
         yield start
+    show(tmp_path)
 
 
 @pytest.fixture
@@ -66,14 +67,14 @@ def decided_by(stream: Stream, name: str, worker: Worker) -> list[dict[str, Any]
 def test_who_comes_after_a_kill_goes_on_with_the_same_state(
     stream: Stream, start: Callable[..., Worker], home: House
 ) -> None:
-    """kill -9: the next worker decides within 15 s with all that was read; `seq` never goes backwards."""
+    """kill -9: the next worker goes on with all that was read; `seq` never goes backwards. How soon, the soak judges."""
     first = start()
     stream.wait(lambda: limits_a(stream, home.name) == [20.0, 20.0])
     before = stream.decisions(home.name)[-1]
     first.kill()
 
     second = start()
-    after = stream.wait(lambda: decided_by(stream, home.name, second), 15 + stream.broker.session_timeout_s)[0]
+    after = stream.wait(lambda: decided_by(stream, home.name, second))[0]
     assert all(after["inputs"][topic] >= known for topic, known in before["inputs"].items())
     assert [20.0, 20.0] == [c["target_a"] for c in after["connectors"]]
     assert in_order(stream, home.name)
@@ -154,9 +155,9 @@ def test_two_workers_share_and_take_over(stream: Stream, start: Callable[..., Wo
         return [decisions[-1]["worker"].split(":")[1] for h in homes if (decisions := stream.decisions(h.name))]
 
     both = {str(one.process.pid), str(two.process.pid)}
-    stream.wait(lambda: len(found := owners()) == len(homes) and set(found) == both, 60)
+    stream.wait(lambda: len(found := owners()) == len(homes) and set(found) == both)
     assert 0 == one.stop()
-    stream.wait(lambda: set(owners()) == {str(two.process.pid)}, 30)
+    stream.wait(lambda: set(owners()) == {str(two.process.pid)})
     assert all(in_order(stream, home.name) for home in homes)
     assert 0 == two.stop()
 
@@ -170,13 +171,13 @@ def test_a_frozen_worker_that_thaws_says_nothing_as_an_owner(
     stream.wait(lambda: decided_by(stream, home.name, frozen))
     frozen.freeze()
     heir = start()
-    stream.wait(lambda: decided_by(stream, home.name, heir), 30)
+    stream.wait(lambda: decided_by(stream, home.name, heir))
     home.house_a = 20.0
     stream.wait(lambda: decided_by(stream, home.name, heir)[-1]["groups"][0]["unmanaged_a"] == [20.0])
     said = decided_by(stream, home.name, frozen)
     frozen.thaw()
     home.house_a = 10.0
-    stream.wait(lambda: stream.decisions(home.name)[-1]["groups"][0]["unmanaged_a"] == [10.0], 30)
+    stream.wait(lambda: stream.decisions(home.name)[-1]["groups"][0]["unmanaged_a"] == [10.0])
 
     generation = int(said[-1]["worker"].split(":")[2])
     late = decided_by(stream, home.name, frozen)[len(said) :]
