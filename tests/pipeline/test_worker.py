@@ -67,7 +67,7 @@ def decided_by(stream: Stream, name: str, worker: Worker) -> list[dict[str, Any]
 def test_who_comes_after_a_kill_goes_on_with_the_same_state(
     stream: Stream, start: Callable[..., Worker], home: House
 ) -> None:
-    """kill -9: the next worker goes on with all that was read; `seq` never goes backwards. How soon, the soak judges."""
+    """kill -9: the next worker goes on with all that was read; `seq` never goes backwards. The soak judges how soon."""
     first = start()
     stream.wait(lambda: limits_a(stream, home.name) == [20.0, 20.0])
     before = stream.decisions(home.name)[-1]
