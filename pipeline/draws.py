@@ -14,6 +14,9 @@ from pipeline.state import MeterPoint, Reading
 from topology.phases import Wiring
 from topology.tree import Tree
 
+TAKES_MS = 30_000
+"""How long a charger may obey an order when a newer one is on its way. Less: a car that was paused between two reports
+counts as one that was not; more: a fall of the building is credited later."""
 FITS_A = 0.5
 """A rotation fits the meter when the phase carries the car's current but for this: the noise of two devices."""
 
@@ -84,8 +87,9 @@ def _draw(tree: Tree, point: MeterPoint, car: Fact, left: Vector | None) -> Draw
     least_a = most_a = risen_a = taken_off
     if not exact:
         later = _taken_off(phases, car, after, left)
-        if later is not None:
-            least_a = tuple(map(min, taken_off, later))
+        if later is not None and after is not None:
+            told_a = _least_told_a(car, reading.at_ms, after.at_ms)
+            least_a = tuple([min(a, b, told_a) for a, b in zip(taken_off, later, strict=True)])
             most_a = risen_a = tuple(map(max, taken_off, later))
         else:
             least_a, risen_a = (0.0,) * phases, _risen_a(car, taken_off)
@@ -207,9 +211,22 @@ def _span(phases: int, car: Fact, reports: list[Reading], k: int, exact: bool) -
         return (*load_a, *load_a, *load_a)
     after = _loads(phases, car, reports[k + 1]) if k + 1 < len(reports) else None
     if after is not None:
+        told_a = _least_told_a(car, reports[k].at_ms, reports[k + 1].at_ms)
+        least_a = [min(a, b, told_a) for a, b in zip(load_a, after[0], strict=True)]
         most_a = list(map(max, load_a, after[0]))
-        return (*map(min, load_a, after[0]), *most_a, *most_a)
+        return (*least_a, *most_a, *most_a)
     return (*(0.0,) * phases, *load_a, *_risen_a(car, load_a))
+
+
+def _least_told_a(car: Fact, from_ms: int, to_ms: int) -> float:
+    """The lowest limit that a car may have obeyed between two reports; each counts until the next is surely taken."""
+    told = car.state.told
+    least_a = float("inf")
+    for i, (at_ms, limit_a) in enumerate(told):
+        replaced_ms = told[i + 1][0] + TAKES_MS if i + 1 < len(told) else to_ms
+        if at_ms <= to_ms and replaced_ms >= from_ms:
+            least_a = min(least_a, limit_a)
+    return least_a
 
 
 def _risen_a(car: Fact, load_a: Sequence[float]) -> Vector:

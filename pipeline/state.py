@@ -28,6 +28,10 @@ KEPT_ORDER = 256
 """Changes of the order kept between two written decisions. Fewer: what was read from a backlog cannot be decided again
 to the bit; more: a charger that answers without end fills the state."""
 
+KEPT_TOLD = 8
+"""Limits kept that a connector was told. Fewer: a pause between two of its reports is overlooked, and the fall of the
+meter taken for the building's; more: the state grows."""
+
 
 class Reading(Struct, array_like=True, gc=False):
     """A charger reading as it was folded. `current_a` is in the charger's frame, None when it was not said."""
@@ -100,6 +104,8 @@ class ConnectorState(Struct, array_like=True, gc=False):
     """When it was last switched to another number of phases."""
     burst_ms: int | None = None
     """The start of the window in which it was last started, where windows are used in bursts (`pipeline.bursts`)."""
+    told: list[tuple[int, float]] = field(default_factory=list)
+    """The limits that it was told last (ms, amperes), renewals left out: between two reports it may have obeyed any."""
     ignores_phases: bool = False
     """It drew on all phases when it was told one: until its car leaves it counts as one that cannot switch."""
 
@@ -120,6 +126,8 @@ class Wander(Struct, array_like=True, gc=False):
     meter_a: tuple[float, ...]
     level_a: tuple[float, ...]
     spread_a: tuple[float, ...]
+    steady: tuple[int, ...] = ()
+    """Readings since the load's last step."""
 
 
 class MeterState(Struct, array_like=True, gc=False):
@@ -220,6 +228,8 @@ class LocationState(Struct, array_like=True, gc=False):
     """`inputs` at the moments since the last written decision at which `in_order` says no."""
     answered: bool = False
     """Whether an answer was folded since the last of them."""
+    first: dict[str, int] = field(default_factory=dict)
+    """Topic -> offset of the first record ever folded, where that was since the last written decision."""
     leaving: dict[str, Leaving] = field(default_factory=dict)
     """Connectors that wind down."""
     removed: bool = False
@@ -259,14 +269,16 @@ def _from_version_1(state: list[Any]) -> LocationState:
     return msgspec.convert(state, LocationState, strict=False)
 
 
-def mark_applied(state: LocationState, topic: str, partition: int, offset: int) -> bool:
-    """Note that a record is folded. False when it was before: then it must not be folded again."""
+def mark_applied(state: LocationState, topic: str, partition: int, offset: int, first: int | None = None) -> bool:
+    """Note that a record is folded, or all from `first` to it. False when it was: it must not be folded again."""
     known = state.inputs.get(topic)
     if known is not None and known[0] == partition and offset <= known[1]:
         return False
     if not in_order(state, topic) and len(state.order) < KEPT_ORDER:
         state.order.append(dict(state.inputs))
         state.answered = False
+    if known is None:
+        state.first[topic] = offset if first is None else first
     state.answered = state.answered or topic == FEEDBACK
     state.inputs[topic] = (partition, offset)
     return True
