@@ -20,6 +20,7 @@ COMMANDS = {
     "locations": "Check and publish locations.",
     "meters": "Read meters, and publish their readings.",
     "replay": "Decide again what was decided, and compare; or ask what if.",
+    "simulate": "Let buildings, cars and faults live at full speed, with the core in the loop.",
     "topics": "Create and check the Kafka topics.",
     "worker": "Fold readings and decide, for a share of the locations.",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from html import escape
 from itertools import pairwise
@@ -40,11 +41,31 @@ th, td {{ text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #e2e
 
 def write_report(history: History, path: Path, title: str, facts: dict[str, str]) -> None:
     """Write the report of one location's history. `facts`: the few figures for the top of the page."""
-    head = "".join(f"<div>{escape(name)}<b>{escape(value)}</b></div>" for name, value in facts.items())
-    parts = [f'<div class="facts">{head}</div>', *_charts(history), _setpoints(history)]
+    write_page(path, title, [figures(facts), *_charts(history), _setpoints(history)])
+
+
+def write_page(path: Path, title: str, parts: Iterable[str]) -> None:
+    """Write a page of HTML parts, with all that its charts need."""
     path.parent.mkdir(parents=True, exist_ok=True)
     page = _PAGE.format(title=escape(title), plotly=get_plotlyjs(), body="\n".join(parts))
     path.write_text(page, encoding="utf-8")
+
+
+def figures(facts: dict[str, str]) -> str:
+    """A few figures in a row."""
+    return f'<div class="facts">{"".join(f"<div>{escape(k)}<b>{escape(v)}</b></div>" for k, v in facts.items())}</div>'
+
+
+def chart(name: str, why: str, figure: go.Figure) -> str:
+    """A chart under its name, and what it shows in a sentence."""
+    return f"<h2>{escape(name)}</h2><p>{escape(why)}</p>{_html(figure)}"
+
+
+def same_times(figures_: Iterable[go.Figure], since: datetime, until: datetime) -> None:
+    """One axis of time for all: what happens at once stands below one another."""
+    for figure in figures_:
+        figure.update_xaxes(range=[since, until])
+        figure.update_yaxes(automargin=False)
 
 
 def _charts(history: History) -> list[str]:
@@ -55,12 +76,8 @@ def _charts(history: History) -> list[str]:
         ("What stops each car", "The binding constraint of every connector over time.", _bindings(history)),
     ]
     if history.decisions:
-        for _, _, figure in charts:  # one axis of time for all: what happens at once stands below one another
-            figure.update_xaxes(range=[history.decisions[0].at, history.decisions[-1].at])
-            figure.update_yaxes(automargin=False)
-    return [
-        f"<h2>{escape(name)}</h2><p>{escape(why)}</p>{_html(figure)}" for name, why, figure in charts if figure.data
-    ]
+        same_times((figure for *_, figure in charts), history.decisions[0].at, history.decisions[-1].at)
+    return [chart(name, why, figure) for name, why, figure in charts if figure.data]
 
 
 def _html(figure: go.Figure) -> str:
@@ -69,7 +86,8 @@ def _html(figure: go.Figure) -> str:
     return html
 
 
-def _figure(unit: str) -> go.Figure:
+def new_figure(unit: str) -> go.Figure:
+    """An empty one, with the unit of its values."""
     figure = go.Figure()
     figure.update_layout(
         template="plotly_white",
@@ -83,7 +101,7 @@ def _figure(unit: str) -> go.Figure:
 
 
 def _meters(history: History) -> go.Figure:
-    figure = _figure("A")
+    figure = new_figure("A")
     metered = {g.group: i for i, g in enumerate(history.decisions[-1].groups)} if history.decisions else {}
     for meter in sorted({m.meter for m in history.meters}):
         readings = [m for m in history.meters if m.meter == meter and m.current_a is not None]
@@ -107,7 +125,7 @@ def _limit(figure: go.Figure, points: list[tuple[datetime, float]], name: str) -
 
 
 def _headroom(history: History) -> go.Figure:
-    figure = _figure("A")
+    figure = new_figure("A")
     names = [g.group for g in history.decisions[-1].groups] if history.decisions else []
     for i, name in enumerate(names):
         points = [(d.at, d.groups[i]) for d in history.decisions if i < len(d.groups)]
@@ -126,7 +144,7 @@ def _connectors(history: History) -> list[tuple[str, int]]:
 
 
 def _cars(history: History) -> go.Figure:
-    figure = _figure("A")
+    figure = new_figure("A")
     for i, key in enumerate(_connectors(history)):
         colour = CAR_COLOURS[i % len(CAR_COLOURS)]
         views = [(d.at, c) for d in history.decisions for c in d.connectors if (c.charger, c.connector) == key]
@@ -151,7 +169,7 @@ def _cars(history: History) -> go.Figure:
 
 
 def _bindings(history: History) -> go.Figure:
-    figure = _figure("")
+    figure = new_figure("")
     colours: dict[str, str] = {}
     for key in _connectors(history):
         for since, until, binding in _spells(history, key):

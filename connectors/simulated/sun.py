@@ -14,7 +14,7 @@ from random import Random
 CLOUD_S = 600
 """How long a cloud stays."""
 CLEAR = 0.45
-"""The share of ten-minute spells without a cloud."""
+"""The share of ten-minute spells without a cloud, where nothing else is said."""
 DARKEST = 0.15
 """What the thickest cloud lets through."""
 
@@ -30,6 +30,7 @@ class Sun:
     latitude_deg: float = 51.2
     longitude_deg: float = 3.2
     voltage_v: float = 230.0
+    clear: float = CLEAR
 
     def power_w(self, at: datetime) -> float:
         """Watts given at an aware moment, all phases together."""
@@ -60,4 +61,4 @@ class Sun:
 
     def _cloud(self, spell: int) -> float:
         chance = Random(f"{self.seed} {spell}")  # noqa: S311 -- seeded
-        return 1.0 if chance.random() < CLEAR else chance.uniform(DARKEST, 1.0)
+        return 1.0 if chance.random() < self.clear else chance.uniform(DARKEST, 1.0)

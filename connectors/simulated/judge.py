@@ -1,0 +1,109 @@
+"""Who is to blame for an overload: the house, whom nobody could stop, or the controller.
+
+An overload is *unavoidable* for as much as
+
+* the loads besides the cars have risen since the last reading on which the controller could have acted: the newest one
+  that it knew `reaction_s` ago (which is long ago while messages are lost, a meter is silent, or nobody decides); or
+* it is drawn by chargers that could not be told otherwise: offline, told in vain, or deaf to what they accepted.
+
+The rest is *avoidable*: what a controller with the same information would have held.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from connectors.simulated.installation import Installation, Loads
+
+SLACK_A = 0.02
+"""Less is rounding: meters say amperes with two decimals."""
+REMEMBERED = 2000
+"""Changes of the house's loads that are kept, some hours. Fewer: after a long outage too much counts as avoidable."""
+
+
+@dataclass(slots=True)
+class Overload:
+    """What was too much on one phase of a group, in ampere-seconds."""
+
+    avoidable_as: float = 0.0
+    unavoidable_as: float = 0.0
+    seconds: int = 0
+    worst_a: float = 0.0
+    above_rating_as: float = 0.0
+    """Of all of it, what was above the fuse's rating itself, not only above a margin, a cap, or an outside limit."""
+
+
+class Judge:
+    """Looks at every fuse once a second. `caps_a` says what each group may carry at a moment, per phase."""
+
+    def __init__(
+        self, installation: Installation, reaction_s: int, caps_a: Callable[[int], Sequence[Sequence[float]]]
+    ) -> None:
+        self.found: dict[tuple[int, int], Overload] = {}
+        """By group and phase; only where there was any."""
+        self._installation = installation
+        self._reaction_s = reaction_s
+        self._caps_a = caps_a
+        self._house: deque[tuple[int, Loads]] = deque(maxlen=REMEMBERED)
+        self._known: deque[Sequence[float]] = deque(maxlen=reaction_s + 1)
+
+    def look(
+        self,
+        now_s: int,
+        flows: Loads,
+        house: Loads,
+        known_s: Sequence[float],
+        drawn: Sequence[tuple[int, int, float]],
+        reachable: Callable[[int], bool],
+    ) -> None:
+        """One second. `known_s`: for each group the moment of the newest reading of it that the controller has."""
+        if not self._house or self._house[-1][1] is not house:
+            self._house.append((now_s, house))
+        self._known.append(known_s)
+        caps_a = self._caps_a(now_s)
+        before_a = self._caps_a(now_s - self._reaction_s)
+        for node, (flow, caps) in enumerate(zip(flows, caps_a, strict=True)):
+            for phase, amperes in enumerate(flow):
+                if amperes > caps[phase] + SLACK_A:
+                    fallen_a = max(0.0, before_a[node][phase] - caps[phase])
+                    excused_a = fallen_a + self._risen_a(node, phase, house[node][phase])
+                    self._note(node, phase, amperes, caps[phase], excused_a, drawn, reachable)
+
+    def _note(
+        self,
+        node: int,
+        phase: int,
+        amperes: float,
+        cap_a: float,
+        excused_a: float,
+        drawn: Sequence[tuple[int, int, float]],
+        reachable: Callable[[int], bool],
+    ) -> None:
+        over_a = amperes - cap_a
+        movable_a = sum(
+            a * self._installation.places(socket, phases).count(phase)
+            for socket, phases, a in drawn
+            if node in self._installation.tree.sockets[socket].path and reachable(socket)
+        )
+        avoidable_a = min(over_a - excused_a, movable_a)
+        if avoidable_a <= SLACK_A:
+            avoidable_a = 0.0
+        overload = self.found.setdefault((node, phase), Overload())
+        overload.avoidable_as += avoidable_a
+        overload.unavoidable_as += over_a - avoidable_a
+        overload.seconds += 1
+        overload.worst_a = max(overload.worst_a, over_a)
+        overload.above_rating_as += max(0.0, amperes - self._installation.tree.nodes[node].rating_a[phase])
+
+    def _risen_a(self, node: int, phase: int, now_a: float) -> float:
+        """How much the house's load has risen since the reading on which the controller could have acted."""
+        credit = self._installation.tree.nodes[node].group.credit_generation
+        since_s = self._known[0][node]
+        lowest_a = now_a
+        for at_s, loads in reversed(self._house):
+            lowest_a = min(lowest_a, loads[node][phase])
+            if at_s <= since_s:
+                break
+        return now_a - lowest_a if credit else max(0.0, now_a) - max(0.0, lowest_a)

@@ -1,0 +1,208 @@
+"""`sunshave simulate` as it is installed: what it prints, refuses, writes, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+COMMAND = Path(sys.executable).with_name("sunshave")
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples" / "simulate"
+TIMEOUT_S = 120
+
+SMALL: dict[str, Any] = {
+    "start": "2026-11-24T17:00:00",
+    "hours": 1,
+    "seed": 7,
+    "location": {
+        "location": "brugge-12",
+        "groups": [{"id": "main", "limit_a": 25, "meter": "p1"}],
+        "meters": [{"id": "p1"}],
+        "chargers": [
+            {"id": "CP-1", "group": "main", "fallback_a": 0, "connectors": [{"max_a": 16}]},
+            {"id": "CP-2", "group": "main", "fallback_a": 0, "connectors": [{"max_a": 16}]},
+        ],
+    },
+    "house": [{"appliances": ["kettle", "oven", "hob"]}],
+    "cars": [{"arrives": "17:05", "leaves": "17:50", "energy_kwh": {"from": 3, "to": 9}}],
+}
+FAULTS = {
+    "loss": 0.2,
+    "delay_s": 5,
+    "double": 0.2,
+    "reject": 0.1,
+    "timeout": 0.1,
+    "ignore": 0.1,
+    "offline_per_hour": 6,
+    "meter_outages_per_hour": 6,
+    "restarts_per_hour": 6,
+}
+
+
+def simulate(folder: Path, document: object, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run it on a document."""
+    (folder / "run.yaml").write_text(document if isinstance(document, str) else yaml.safe_dump(document))
+    call = [COMMAND, "simulate", "run.yaml", *options]
+    return subprocess.run(call, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+
+
+def test_the_same_seed_gives_the_same_bytes_however_many_processes(tmp_path: Path) -> None:
+    """Every fault is drawn from the one seed; another seed is another run."""
+    document = {**SMALL, "hours": 0.3, "start": "2026-11-24T17:00:00", "copies": 2, "faults": FAULTS}
+    first = simulate(tmp_path, document, "--no-report", "--processes", "2")
+    second = simulate(tmp_path, document, "--no-report", "--processes", "1")
+    other = simulate(tmp_path, document, "--no-report", "--seed", "8")
+
+    assert (0, 0, 0) == (first.returncode, second.returncode, other.returncode), first.stderr
+    assert first.stdout == second.stdout
+    assert first.stdout != other.stdout
+    assert ["brugge-12-1", "brugge-12-2"] == [found["location"] for found in json.loads(first.stdout)["locations"]]
+
+
+def test_the_report_has_the_charts_and_stands_alone(tmp_path: Path) -> None:
+    """Group, cars, setpoints, quarters and the table of cars, without anything from the net."""
+    done = simulate(tmp_path, {**SMALL, "hours": 0.5}, "--report", "out/report.html")
+
+    page = (tmp_path / "out" / "report.html").read_text()
+    named = [
+        "What flows into group main",
+        "What the cars draw",
+        "What the cars were told",
+        "Clock quarters of group main",
+    ]
+    assert [] == [name for name in named if name not in page]
+    assert page.count("<tr><td>CP-") == 2
+    assert "<script src=" not in page
+    assert "out/report.html" in done.stderr
+
+
+def test_what_sunshave_decide_makes_of_the_export_is_the_same_again(tmp_path: Path) -> None:
+    """The export has every record and the moment of every written decision: nothing is refused, as many are decided."""
+    done = simulate(tmp_path, {**SMALL, "hours": 0.4}, "--no-report", "--export", "run.jsonl")
+    decided = subprocess.run(
+        [COMMAND, "decide", "run.jsonl"], cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+    )
+
+    answers = [json.loads(line) for line in decided.stdout.splitlines()]
+    summary = json.loads(done.stdout)
+    assert (0, 0) == (done.returncode, decided.returncode)
+    assert [] == [answer for answer in answers if "deadletter" in answer]
+    assert summary["total"]["decisions"] == len(answers)
+    sent = sum(len(d["setpoints"]) for answer in answers for d in answer["decisions"])
+    assert summary["total"]["setpoints"] == sent
+
+
+def test_every_error_is_named_with_its_path(tmp_path: Path) -> None:
+    """Wrong values, misspelt keys, and names that the location does not have, all at once; status 2."""
+    document = {
+        **SMALL,
+        "hors": 3,
+        "cars": [
+            {"charger": "CP-9", "arrives": "25:00", "leaves": "18:00", "energy_kwh": 3},
+            {"arrives": "17:00", "leaves": "18:00", "energy_kwh": {"from": 3}},
+        ],
+        "house": [{"group": "mian"}],
+        "faults": {"loss": 1.5, "los": 1},
+    }
+    refused = simulate(tmp_path, document, "--no-report")
+    misfit = simulate(
+        tmp_path, {**SMALL, "house": [{"group": "mian"}], "cars": [{**SMALL["cars"][0], "charger": "CP-9"}]}
+    )
+
+    expected = [
+        "cars[0].arrives: a time of day is written HH:MM",
+        "cars[1].energy_kwh.to: Field required",
+        "faults.loss: Input should be less than or equal to 1",
+        "faults.los: there is no key los (did you mean loss?)",
+        "hors: there is no key hors (did you mean hours?)",
+    ]
+    assert (2, "") == (refused.returncode, refused.stdout)
+    assert sorted(f"Error: run.yaml: {e}" for e in expected) == sorted(refused.stderr.splitlines())
+    assert 2 == misfit.returncode
+    assert "house[0].group: there is no group mian (did you mean main?)" in misfit.stderr
+    assert "cars[0].charger: there is no charger CP-9 " in misfit.stderr
+
+
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        ("[1, 2]", "a simulation is a mapping"),
+        ("{", "neither YAML nor JSON"),
+        ("hours: 1", "location: what to simulate"),
+        ("location: gone.yaml", "cannot read gone.yaml"),
+        ("locations: []", "locations: a list of locations"),
+        ({**SMALL, "location": {**SMALL["location"], "groups": []}}, "location.groups"),
+        ({**SMALL, "house": [{"base_a": [1]}]}, "house[0].base_a: 1 value(s) for 3 phase(s)"),
+    ],
+)
+def test_what_cannot_be_simulated_is_a_sentence(document: object, told: str, tmp_path: Path) -> None:
+    """No stack trace, status 2."""
+    done = simulate(tmp_path, document)
+
+    assert 2 == done.returncode, done.stderr
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_file_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
+    """And so is a report that cannot be written, before anything is simulated."""
+    call = [COMMAND, "simulate", "gone.yaml"]
+    gone = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    (tmp_path / "taken").write_text("")
+    blocked = simulate(tmp_path, SMALL, "--report", "taken/report.html")
+
+    assert (2, True) == (gone.returncode, "cannot read gone.yaml" in gone.stderr)
+    assert (1, True) == (blocked.returncode, "cannot write taken/report.html" in blocked.stderr)
+
+
+def test_one_location_may_be_written_at_the_top_or_in_a_file_of_its_own(tmp_path: Path) -> None:
+    """The same bytes for all three ways; JSON is YAML, too."""
+    (tmp_path / "site.yaml").write_text(yaml.safe_dump(SMALL["location"]))
+    short = {**SMALL, "hours": 0.1}
+    ways = [short, {**short, "location": "site.yaml"}, {**short, **SMALL["location"]}]
+    printed = [simulate(tmp_path, json.dumps(way), "--no-report") for way in ways]
+
+    assert [""] * 3 == [p.stderr[: p.stderr.find("0.1 h")] for p in printed]
+    assert 1 == len({p.stdout for p in printed})
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_and_its_processes_without_a_trace(number: int, status: int, tmp_path: Path) -> None:
+    """Also when the signal reaches only the parent."""
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump({**SMALL, "hours": 500, "copies": 3}))
+    mark = {**os.environ, "SUNSHAVE_MARK": str(tmp_path)}
+    process = subprocess.Popen(
+        [COMMAND, "simulate", "run.yaml", "--no-report", "--processes", "2"],
+        cwd=tmp_path, env=mark, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while len(_marked(tmp_path)) < 3 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(number)
+    out, said = process.communicate(timeout=60)
+
+    assert (status, "", "") == (process.returncode, out, said)
+    deadline = time.monotonic() + 10
+    while _marked(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert [] == _marked(tmp_path)
+
+
+def _marked(mark: Path) -> list[str]:
+    """Processes of ours that are still there."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"SUNSHAVE_MARK={mark}".encode() in (process / "environ").read_bytes():
+                found.append(process.name)
+        except OSError:
+            continue
+    return found

@@ -1,0 +1,103 @@
+"""The closed loop of `sunshave simulate`: what it measures is true, and the examples end well under faults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sunshave.simulation.read import read_simulation
+from sunshave.simulation.summary import location_summary
+from sunshave.simulation.world import World
+from tests.sunshave.test_simulate import EXAMPLES, FAULTS, SMALL
+
+
+def world(folder: Path, **more: Any) -> World:
+    """The small building, changed."""
+    path = folder / "run.yaml"
+    path.write_text(yaml.safe_dump({**SMALL, **more}))
+    return World(read_simulation(path).tasks[0])
+
+
+def lived(run: World, seconds: int | None = None) -> dict[str, Any]:
+    """Its summary after so long."""
+    for _ in range(run.task.seconds if seconds is None else seconds):
+        run.tick()
+    return location_summary(run)
+
+
+def test_every_kind_of_fault_is_in_the_summary(tmp_path: Path) -> None:
+    """Counted, with how long it lasted where it lasts."""
+    faults = lived(world(tmp_path, faults=FAULTS))["faults"]
+
+    events = {"charger_offline", "ignored", "meter_outage", "rejected", "restart", "timeout"}
+    assert events == set(faults["events"])
+    assert {"charger_offline", "meter_outage", "restart"} == set(faults["seconds"])
+    assert all(faults["messages"][kind] > 100 for kind in ("lost", "doubled", "late"))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_no_fuse_is_overloaded_that_could_have_been_spared(seed: int, tmp_path: Path) -> None:
+    """With every fault at once."""
+    overload = lived(world(tmp_path, faults=FAULTS, seed=seed))["overload"]
+
+    assert 0 == overload["avoidable_as"], overload
+
+
+def test_an_overload_that_could_have_been_spared_is_found(tmp_path: Path) -> None:
+    """The judge is no rubber stamp: a charger that takes what it was not told is the controller's fault."""
+    run = world(tmp_path, house=[])
+    lived(run, 600)
+    for outlet in run.outlets:
+        assert outlet.charge is not None
+        outlet.limit_a = outlet.max_a = 32.0
+        outlet.lease_until_s, outlet.seq = 1e9, 2**62
+        outlet.charge = type(outlet.charge)(type(outlet.charge.car)("CP", max_a=32.0, energy_wh=1e6))
+
+    overload = lived(run, 120)["overload"]
+
+    assert 39 == pytest.approx(max(where["worst_a"] for where in overload["where"]), abs=0.1)
+    assert overload["avoidable_as"] > 1000
+
+
+def test_what_the_house_does_is_not_the_controllers_fault(tmp_path: Path) -> None:
+    """A load that alone is too much for the fuse."""
+    step = {"from": "17:20", "until": "17:40", "current_a": [40, 0, 0]}
+    overload = lived(world(tmp_path, house=[{"flicker_a": 0, "base_a": [0, 0, 0], "steps": [step]}]))["overload"]
+
+    assert 0 == overload["avoidable_as"]
+    assert overload["unavoidable_as"] >= 15 * 1200
+
+
+def test_energy_adds_up(tmp_path: Path) -> None:
+    """What the grid gives is what cars and house take; each car's part is what its connector counted."""
+    run = world(tmp_path, house=[{"flicker_a": 0, "base_a": [1, 2, 3]}])
+    summary = lived(run)
+
+    house_kwh = 6 * 230 / 1000
+    assert summary["grid"]["import_kwh"] == pytest.approx(summary["energy_kwh"] + house_kwh, abs=0.01)
+    assert summary["energy_kwh"] == pytest.approx(sum(car["got_kwh"] for car in summary["cars"]), abs=0.01)
+    assert summary["energy_kwh"] == pytest.approx(sum(o.meter_wh for o in run.outlets) / 1000, abs=0.01)
+    assert run.registers[0].import_wh == pytest.approx(1000 * summary["grid"]["import_kwh"], abs=1)
+
+
+def test_two_equal_cars_fare_alike(tmp_path: Path) -> None:
+    """25 A for two cars that would take 32: each half of it, or all that it wants."""
+    cars = [{"arrives": "17:05", "leaves": "17:50", "energy_kwh": 30}]
+    summary = lived(world(tmp_path, cars=cars, house=[]))
+
+    assert summary["fairness"]["jain"] > 0.99
+    assert {25 * 0.73 * 0.69 < car["got_kwh"] * 2 < 25 * 0.75 * 0.69 for car in summary["cars"]} == {True}
+
+
+@pytest.mark.parametrize(("example", "hours"), [("home.yaml", 2), ("apartments.yaml", 1.8), ("depot.yaml", 0.6)])
+def test_the_examples_run_and_no_overload_could_have_been_avoided(example: str, hours: float) -> None:
+    """Their first hours, with the faults that they have."""
+    simulation = read_simulation(EXAMPLES / example, hours=hours)
+    summary = lived(World(simulation.tasks[0]))
+
+    assert () == simulation.warnings
+    assert 0 == summary["overload"]["avoidable_as"], summary["overload"]
+    assert summary["energy_kwh"] > 0
