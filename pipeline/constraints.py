@@ -16,12 +16,12 @@ from pipeline.facts import Fact, MeterAge
 from pipeline.headroom import Difference, difference
 from pipeline.limits import Bound, phase_bounds, power_bounds
 from pipeline.state import LocationState, MeterState
-from pipeline.wander import kept_free_a
+from pipeline.wander import kept_free_a, kept_free_total_a
 from pipeline.windows import RunningWindow, running_window
 from topology.tree import Node, Tree
 
-Load = tuple[list[float], float, list[float]]
-"""Signed amperes per phase, watts, and how much it wanders per phase."""
+Load = tuple[list[float], float, list[float], float]
+"""Signed amperes per phase, watts, and how much it wanders (amperes): per phase, and as a sum over the phases."""
 
 
 @dataclass(slots=True)
@@ -39,6 +39,8 @@ class GroupNow:
     meter_age: MeterAge | None
     wanders_a: list[float]
     """What a raise leaves free on each phase, because the load comes back (`pipeline.wander`)."""
+    wanders_total_a: float
+    """The same of the sum over the phases."""
 
     @property
     def headroom_a(self) -> list[float]:
@@ -127,7 +129,7 @@ def groups_now(
     signed = _signed_loads(tree, shown, ages)
     groups = []
     for node in tree.nodes:
-        load_a, others_w, wanders_a = signed[node.index]
+        load_a, others_w, wanders_a, wanders_total_a = signed[node.index]
         credits_sun = node.group.credit_generation
         groups.append(
             GroupNow(
@@ -139,6 +141,7 @@ def groups_now(
                 window=running_window(tree, state, node, now_ms) if node.group.capacity is not None else None,
                 meter_age=ages.get(node.index),
                 wanders_a=wanders_a,
+                wanders_total_a=wanders_total_a,
             )
         )
     return groups
@@ -157,7 +160,8 @@ def _signed_loads(tree: Tree, shown: dict[int, Difference], ages: dict[int, Mete
         if own is None:
             signed[index] = seen_above[index] = below
             continue
-        measured = (list(own.unmanaged_a), own.power_w, list(kept_free_a(own.wander)) or [0.0] * tree.phases)
+        wanders_a = list(kept_free_a(own.wander)) or [0.0] * tree.phases
+        measured = (list(own.unmanaged_a), own.power_w, wanders_a, kept_free_total_a(own.wander))
         lost = ages.get(index) == "lost"
         signed[index] = below if lost else measured
         seen_above[index] = _larger_load(below, measured) if lost else measured
@@ -166,15 +170,16 @@ def _signed_loads(tree: Tree, shown: dict[int, Difference], ages: dict[int, Mete
 
 def _sum_of_loads(loads: list[Load], phases: int) -> Load:
     return (
-        [sum(load_a[p] for load_a, _, _ in loads) for p in range(phases)],
-        sum(power_w for _, power_w, _ in loads),
-        [sum(wanders_a[p] for _, _, wanders_a in loads) for p in range(phases)],
+        [sum([load[0][p] for load in loads]) for p in range(phases)],
+        sum([load[1] for load in loads]),
+        [sum([load[2][p] for load in loads]) for p in range(phases)],
+        sum([load[3] for load in loads]),
     )
 
 
 def _larger_load(one: Load, other: Load) -> Load:
     """The larger of what is known now and what was seen last, on each phase."""
-    return [max(a, b) for a, b in zip(one[0], other[0], strict=True)], max(one[1], other[1]), one[2]
+    return [max(a, b) for a, b in zip(one[0], other[0], strict=True)], max(one[1], other[1]), one[2], one[3]
 
 
 def constraints(tree: Tree, groups: list[GroupNow], facts: list[Fact], now_ms: int) -> Constraints:
@@ -210,7 +215,7 @@ def _power_rows(found: Constraints, tree: Tree, group: GroupNow, below: list[Fac
     if window is not None:
         rows.append((f"window {name}", window.allowed_w, max(0.0, window.allowed_w - window.cap_w)))
     for text, watts, ends_w in rows:
-        wander_w = sum(group.wanders_a) * tree.location.grid.voltage_v
+        wander_w = group.wanders_total_a * tree.location.grid.voltage_v
         row = found.add(text, watts - group.others_w, name, wander_w, ends_w)
         volts = tree.location.grid.voltage_v
         for fact in below:

@@ -21,6 +21,7 @@ from pipeline.release import Released, release
 from pipeline.sharing import Share, Shares, share
 from pipeline.solar import Sun, distinct, whole_budget_a
 from pipeline.state import ConnectorState, LocationState
+from pipeline.wander import kept_free_total_a
 from pipeline.winding_down import Ending, end, endings
 from pipeline.windows import closed_windows, note_windows, view
 from topology.location import Control
@@ -77,6 +78,7 @@ def decide(tree: Tree, state: LocationState, now_ms: int) -> Outcome:
         alarms=alarms(groups, facts),
         number=state.decisions + 1,
         order=[dict(sorted(inputs.items())) for inputs in state.order],
+        first=dict(sorted(state.first.items())),
     )
     windows = [w for g in groups if g.window is not None for w in closed_windows(tree, state, g.node, now_ms)]
     one_phase = [released[f.socket.index].one_phase for f in facts]
@@ -97,7 +99,7 @@ def _shares(
     When somebody has to come down anyway, he comes down far enough for it to last, unless that would cost anybody his
     minimum.
     """
-    if not any(found.wander):
+    if not any(found.wander) and not any(sun.wander_a for sun in suns.values()):
         return share(facts, found, suns, clocks, control, now_ms)
     calm = share(facts, found, suns, clocks, control, now_ms, calm=True)
     shares = share(facts, found, suns, clocks, control, now_ms)
@@ -126,7 +128,9 @@ def _suns(tree: Tree, facts: list[Fact], shown: dict[int, Difference], ages: dic
         key = node if node is not None else socket.charger.group
         if key not in by_meter:
             group = socket.charger.group if node is None else tree.nodes[node].group.id
-            by_meter[key] = Sun(group, shown[node].excess_a if known and node is not None else None)
+            by_meter[key] = Sun(group, None)
+            if known and node is not None:
+                by_meter[key] = Sun(group, shown[node].excess_a, kept_free_total_a(shown[node].wander))
         suns[socket.index] = by_meter[key]
     return suns
 
@@ -235,7 +239,7 @@ def commit(state: LocationState, outcome: Outcome) -> None:
     state.turn_clocks = outcome.shares.turns.clocks
     state.decided_ms = now_ms
     state.decisions += 1
-    state.order, state.answered = [], False
+    state.order, state.answered, state.first = [], False, {}
     end(state, outcome.endings)
 
 

@@ -218,6 +218,9 @@ class Decision(Struct, frozen=True, kw_only=True, gc=False):
     """Counts the written decisions of a location: one that is missing is noticed. 0 where it is not said."""
     order: list[dict[str, tuple[int, int]]] = []
     """Stops on the way from the inputs of the decision before to these: a replay folds up to each of them in turn."""
+    first: dict[str, int] = {}
+    """Topics that were folded for the first time since the decision before, and from which offset on: what lies before
+    that came when the location was not known."""
 
 
 class ClosedWindow(Struct, frozen=True, kw_only=True, gc=False):

@@ -120,7 +120,7 @@ def _sun_rows(rows: Rows, facts: list[Fact], shares: Shares, suns: dict[int, Sun
     """One row per sun: its budget, less what its cars hold. What the others take is off the budget already."""
     found: dict[int, int] = {}
     for sun in distinct(suns):
-        budget_a = whole_budget_a(sun)
+        budget_a = whole_budget_a(sun, calm=True)
         if budget_a is None:
             continue
         members = [f for f in facts if suns.get(f.socket.index) is sun and f.wants and not f.fixed]

@@ -141,7 +141,7 @@ def _share_once(
     asks += _idle_offers(idle, rows, found, shares, control)
     soft: dict[int, list[tuple[int, float]]] = {}
     for sun in distinct(suns):
-        soft.update(add_rows(sun, rows))
+        soft.update(add_rows(sun, rows, calm))
     for ask in asks:
         ask.soft = soft.get(ask.index, [])
     fill(rows, asks)

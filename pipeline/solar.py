@@ -24,6 +24,8 @@ class Sun:
     group: str
     excess_a: float | None
     """None when the meter was never heard of or is lost: then there is no excess to be seen."""
+    wander_a: float = 0.0
+    """What a raise leaves of it, because the load comes back (`pipeline.wander`)."""
     thresholds_a: float = 0.0
     """Σ phases·threshold of the Smart Solar cars that want: theirs comes first."""
     taken_a: float = 0.0
@@ -89,9 +91,11 @@ def timer(sun: Sun, socket: Socket, state: ConnectorState, needs_a: float, now_m
     return Timer(running, "" if running else name, None, since_ms)
 
 
-def budget_a(sun: Sun, members: Sequence[Member], backup_a: float, to_start: bool) -> float:
-    """What the members of one row may draw together, as a sum over the phases."""
+def budget_a(sun: Sun, members: Sequence[Member], backup_a: float, to_start: bool, calm: bool) -> float:
+    """What the members of one row may draw together, as a sum over the phases. `calm`: when the load has come back."""
     excess_a = sun.free_a if sun.free_a is not None else 0.0
+    if calm:
+        excess_a -= sun.wander_a
     floor_a = sum(m.low_a * m.total_per_a for m in members if m.smart)
     budget = excess_a + backup_a
     if to_start:
@@ -99,7 +103,7 @@ def budget_a(sun: Sun, members: Sequence[Member], backup_a: float, to_start: boo
     return max(budget, floor_a)
 
 
-def add_rows(sun: Sun, rows: Rows) -> dict[int, list[tuple[int, float]]]:
+def add_rows(sun: Sun, rows: Rows, calm: bool) -> dict[int, list[tuple[int, float]]]:
     """The sun's rows, less what its members have already; for each member the rows that its next ampere loads.
 
     One row per backup, smallest first; a row holds everybody whose backup is not larger (Smart Solar has none).
@@ -107,19 +111,19 @@ def add_rows(sun: Sun, rows: Rows) -> dict[int, list[tuple[int, float]]]:
     uses: dict[int, list[tuple[int, float]]] = {m.index: [] for m in sun.members}
     for backup_a, to_start in sorted({(m.backup_a, m.to_start) for m in sun.members}):
         inside = [m for m in sun.members if (m.backup_a, m.to_start) <= (backup_a, to_start)]
-        room = budget_a(sun, inside, backup_a, to_start)
+        room = budget_a(sun, inside, backup_a, to_start, calm)
         row = rows.add(sun.row_name, room - sum(m.low_a * m.total_per_a for m in inside))
         for member in inside:
             uses[member.index].append((row, member.total_per_a))
     return uses
 
 
-def whole_budget_a(sun: Sun) -> float | None:
+def whole_budget_a(sun: Sun, calm: bool = False) -> float | None:
     """The budget of all that share this meter, for the decision's view."""
     if sun.excess_a is None and not sun.members:
         return None
     backup_a, to_start = max(((m.backup_a, m.to_start) for m in sun.members), default=(0.0, False))
-    return budget_a(sun, sun.members, backup_a, to_start)
+    return budget_a(sun, sun.members, backup_a, to_start, calm)
 
 
 def distinct(suns: dict[int, Sun]) -> list[Sun]:

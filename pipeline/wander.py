@@ -58,10 +58,22 @@ def kept_free_a(wander: Wander | None) -> tuple[float, ...]:
         return ()
     if wander.readings < ENOUGH:
         return (0.0,) * len(wander.load_a)
-    sigma = SIGMAS * SIGMA_PER_DIFFERENCE
     return tuple(
-        max(0.0, level + reach - last) if (reach := sigma * (1 + 1 / readings) ** 0.5 * spread) >= QUIET_A else 0.0
+        _free_a(last, level, spread, readings)
         for last, level, spread, readings in zip(
             wander.load_a, wander.level_a, wander.spread_a, wander.steady, strict=True
         )
     )
+
+
+def kept_free_total_a(wander: Wander | None) -> float:
+    """The same for the sum over the phases, whose noises are not one another's."""
+    if wander is None or wander.readings < ENOUGH:
+        return 0.0
+    spread = sum([s * s for s in wander.spread_a]) ** 0.5
+    return _free_a(sum(wander.load_a), sum(wander.level_a), spread, min(wander.steady))
+
+
+def _free_a(last_a: float, level_a: float, spread_a: float, readings: int) -> float:
+    reach_a = SIGMAS * SIGMA_PER_DIFFERENCE * (1 + 1 / readings) ** 0.5 * spread_a
+    return max(0.0, level_a + reach_a - last_a) if reach_a >= QUIET_A else 0.0
