@@ -19,7 +19,7 @@ from pipeline import metrics
 from pipeline.delivery import BatchSchema, LocationTable
 from pipeline.emission import Batch, Emission
 from pipeline.emitter import Emitter, Membership
-from pipeline.engine import NEVER_MS, Engine
+from pipeline.engine import DECISIONS_AT_ONCE, NEVER_MS, Engine
 from pipeline.topics import SOURCES
 
 log = logging.getLogger("sunshave.worker")
@@ -109,9 +109,10 @@ class Shell:
             return []
         now_ms = self._clock()
         emissions = []
+        share = max(1, DECISIONS_AT_ONCE // max(1, len(self._engines)))
         for partition, engine in self._engines.items():
             if not self._app.rebalancing:
-                engine.decide(now_ms)
+                engine.decide(now_ms, share)
             emission = engine.take()
             if emission:
                 emissions.append((partition, emission))

@@ -96,14 +96,15 @@ class Engine:
         """Locations to keep with the next emission, and their decisions in it."""
         self._unsaved: set[str] = set()
         """Locations that changed since they were last kept."""
-        for back in come_back(kept):
-            location = read_location_json(back.document).location
-            owned = self._own(back.name, location, known_tree(location, back.state), back.state)
-            self._plan(back.name, owned, now_ms)
+        self._asleep = {back.name: back for back in come_back(kept)}
+        """Locations that came back and were not needed yet."""
+        self._begun_ms = now_ms
+        self._due += [(now_ms, name) for name in sorted(self._asleep)]
+        for back in self._asleep.values():
             self._send_again(back.unsent, now_ms)
 
     def __len__(self) -> int:
-        return len(self._owned)
+        return len(self._owned) + len(self._asleep)
 
     @property
     def letters_waiting(self) -> int:
@@ -125,20 +126,20 @@ class Engine:
         for record in batch.records:
             self._fold_one(batch.topic, record, now_ms)
 
-    def decide(self, now_ms: int) -> None:
+    def decide(self, now_ms: int, at_most: int = DECISIONS_AT_ONCE) -> None:
         """Decide for locations that are due, a limited number of them; `wake_ms` says when to ask again."""
         if self.catching_up(now_ms):
             return
-        for _ in range(DECISIONS_AT_ONCE):
-            if not self._due or self._due[0][0] > now_ms:
-                return
+        while at_most > 0 and self._due and self._due[0][0] <= now_ms:
             due_ms, name = heapq.heappop(self._due)
-            if self._is_planned(due_ms, name):
-                self._decide(name, self._owned[name], now_ms)
+            owned = self._find(name) if self._is_planned(due_ms, name) else None
+            if owned is not None:
+                self._decide(name, owned, now_ms)
+                at_most -= 1
 
     def decide_again(self, name: str, now_ms: int) -> Outcome | None:
         """Decide a location as it was decided and written at that moment; None where it is not known (any more)."""
-        owned = self._owned.get(name)
+        owned = self._find(name)
         if owned is None:
             return None
         outcome = decide(owned.tree, owned.state, now_ms)
@@ -176,7 +177,21 @@ class Engine:
     def _is_planned(self, due_ms: int, name: str) -> bool:
         """Whether an entry of the heap still holds: a location that is planned anew leaves its old one behind."""
         owned = self._owned.get(name)
-        return owned is not None and owned.due_ms == due_ms
+        return name in self._asleep if owned is None else owned.due_ms == due_ms
+
+    def _find(self, name: str) -> _Owned | None:
+        """A location of this partition; one that came back is read when it is needed for the first time."""
+        back = self._asleep.pop(name, None) if self._asleep else None
+        if back is None:
+            return self._owned.get(name)
+        try:
+            location, state = read_location_json(back.document).location, back.state
+            owned = self._own(name, location, known_tree(location, state), state)
+        except Exception:  # noqa: BLE001 -- ours, or a document of another version; the others of its partition go on
+            self._out.failures.append(f"bringing back {name}: {traceback.format_exc()}")
+            return None
+        owned.due_ms = self._begun_ms
+        return owned
 
     def _note_progress(self, batch: Batch, now_ms: int) -> None:
         newest = batch.records[-1]
@@ -188,7 +203,7 @@ class Engine:
     def _fold_meters(self, key: bytes | None, records: list[Incoming], now_ms: int) -> None:
         """Fold readings with the same key: those of a location as one run, all others one by one."""
         name = (key or b"").decode(errors="replace")
-        owned = self._owned.get(name)
+        owned = self._find(name)
         if owned is None or owned.key != key or owned.state.removed:
             run = Run(strays=records)
         else:
@@ -197,7 +212,7 @@ class Engine:
             self._fold_one(METERS, record, now_ms)
         if owned is None or not run.records:
             return
-        mark_applied(owned.state, METERS, self.partition, run.records[-1].offset)
+        mark_applied(owned.state, METERS, self.partition, run.records[-1].offset, run.records[0].offset)
         self._unsaved.add(name)
         try:
             refused = fold_meters(owned.tree, owned.state, run.readings)
@@ -234,12 +249,14 @@ class Engine:
         except NotARecord as problem:
             return str(problem)
         name = found.location
-        owned = self._owned.get(name)
-        if owned is None or record.key != owned.key or (owned.state.removed and topic != FEEDBACK):
+        owned = self._find(name)
+        if owned is None or record.key != owned.key:
             return _WRONG_KEY if record.key != name.encode() else f"unknown: location {name}"
         if not mark_applied(owned.state, topic, self.partition, record.offset):
             return None
         self._unsaved.add(name)
+        if owned.state.removed and topic != FEEDBACK:
+            return f"unknown: location {name}"
         reason = fold(owned.tree, owned.state, found, record.timestamp)
         if reason is None:
             self._touch(name, owned, now_ms)
@@ -247,7 +264,7 @@ class Engine:
 
     def _fold_location(self, record: Incoming, now_ms: int) -> str | None:
         name = (record.key or b"").decode(errors="replace")
-        owned = self._owned.get(name)
+        owned = self._find(name)
         if owned is not None and not mark_applied(owned.state, LOCATIONS, self.partition, record.offset):
             return None
         if record.value is None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import Struct, field
 
+from pipeline.state import VERSION as STATE_VERSION
 from pipeline.state import LocationState, decode_state, encode_state
 
 VERSION = 1
@@ -37,6 +38,7 @@ class Envelope(Struct, array_like=True, gc=False):
 
 _DECODER = msgspec.msgpack.Decoder(Envelope)
 _ENCODER = msgspec.msgpack.Encoder()
+_STATE_VERSION = msgspec.msgpack.Decoder(tuple[int, msgspec.Raw])
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,14 @@ class Kept:
 
     name: str
     document: bytes
-    state: LocationState
+    encoded: bytes | None
+    """Its state, not read yet: a worker that takes over ten thousand locations reads each when it is needed."""
     unsent: Sequence[bytes]
+
+    @property
+    def state(self) -> LocationState:
+        """Its state, read anew for each who asks."""
+        return LocationState() if self.encoded is None else decode_state(self.encoded)
 
 
 def keep_state(state: LocationState, unsent: Sequence[bytes] = ()) -> bytes:
@@ -65,12 +73,15 @@ def come_back(kept: Mapping[bytes, bytes]) -> Iterator[Kept]:
             continue
         name = key.removesuffix(DOCUMENT)
         value = kept.get(name)
-        state, unsent = _read(value) if value is not None else (LocationState(), [])
-        yield Kept(name.decode(), document, state, unsent)
+        encoded, unsent = _read(value) if value is not None else (None, [])
+        yield Kept(name.decode(), document, encoded, unsent)
 
 
-def _read(value: bytes) -> tuple[LocationState, Sequence[bytes]]:
+def _read(value: bytes) -> tuple[bytes, Sequence[bytes]]:
     envelope = _DECODER.decode(value)
     if envelope.version > VERSION:
         raise ValueError(f"kept by version {envelope.version}, this worker reads up to {VERSION}")
-    return decode_state(envelope.state), envelope.unsent
+    state_version, _ = _STATE_VERSION.decode(envelope.state)
+    if state_version > STATE_VERSION:
+        raise ValueError(f"a state of version {state_version}, this worker reads up to {STATE_VERSION}")
+    return envelope.state, envelope.unsent

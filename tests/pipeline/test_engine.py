@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import pytest
 
 from pipeline.emission import Batch, Emission
@@ -354,3 +355,42 @@ def test_a_state_of_a_newer_version_is_refused() -> None:
 
     with pytest.raises(ValueError, match="kept by version 99"):
         Engine(PARTITION, "host:1:1", kept, NOW_MS)
+
+
+def test_so_is_a_state_of_a_newer_version_in_an_envelope_of_this_one(stream: Stream) -> None:
+    """At once, and not when the location is needed for the first time."""
+    stream.round()
+    version, state, *rest = msgspec.msgpack.decode(stream.kept[b"home"])
+    _, content = msgspec.msgpack.decode(state)
+    stream.kept[b"home"] = msgspec.msgpack.encode([version, msgspec.msgpack.encode([99, content]), *rest])
+
+    with pytest.raises(ValueError, match="a state of version 99"):
+        stream.takeover()
+
+
+def test_a_location_that_cannot_come_back_stops_no_other(stream: Stream) -> None:
+    """Its document is refused by now: it is said, its readings are dead letters, and the others are decided."""
+    stream.put(LOCATIONS, location("away"), b"away")
+    stream.round()
+    stream.kept[b"away" + DOCUMENT] = b"{}"
+    after = stream.takeover()
+    after.put(METERS, meter(NOW_MS, 1.0, "away"), b"away")
+
+    out = after.round()
+
+    assert ["unknown: location away"] == [letter.reason for letter in out.letters]
+    assert ["bringing back away"] == [failure.split(":")[0] for failure in out.failures]
+    assert {"home"} == {d["location"] for d in emitted(out, DECISIONS) if d["worker"] == "host:2:2"}
+
+
+def test_decisions_that_are_due_together_are_made_in_portions() -> None:
+    """Ten thousand locations that were taken over must not hold up the heartbeat."""
+    stream = Stream()
+    for n in range(5):
+        stream.put(LOCATIONS, location(f"home-{n}"), f"home-{n}".encode())
+    portions = []
+    while stream.engine.wake_ms(NOW_MS) <= NOW_MS:
+        stream.engine.decide(NOW_MS, at_most=2)
+        portions.append(stream.engine.take().decisions)
+
+    assert [2, 2, 1] == portions
