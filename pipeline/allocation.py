@@ -105,18 +105,14 @@ class _Share:
 
 def _grow(rows: Rows, asks: list[Ask]) -> None:
     """Stop one full row's asks after the other, the first one full first; who meets none reaches `high_a`."""
-    shares: dict[int, list[_Share]] = {}
     growing: set[int] = set()
     for ask in asks:
         ask.given_a = ask.low_a
         if ask.high_a <= ask.low_a + EPS_A:
             _give_back(rows, ask)
-            continue
-        growing.add(ask.index)
-        for row, unit in ask.uses:
-            shares.setdefault(row, []).append(_Share(ask, unit, ask.low_a))
-        for row, unit in ask.soft:
-            shares.setdefault(row, []).append(_Share(ask, unit, max(ask.low_a, ask.threshold_a)))
+        else:
+            growing.add(ask.index)
+    shares = _of_rows_that_can_be_full(rows, [ask for ask in asks if ask.index in growing])
     heap: list[tuple[float, int, float, int]] = []
     for row, row_shares in shares.items():
         _look(heap, rows, row, row_shares, 0.0)
@@ -137,6 +133,24 @@ def _grow(rows: Rows, asks: list[Ask]) -> None:
     for ask in asks:
         if ask.index in growing:
             _set(rows, ask, ask.high_a)
+
+
+def _of_rows_that_can_be_full(rows: Rows, growing: list[Ask]) -> dict[int, list[_Share]]:
+    """Everybody's part in each row that is too small for all of them; most rows are not."""
+    most: dict[int, float] = {}
+    for ask in growing:
+        more_a = ask.high_a - ask.low_a
+        for row, unit in ask.uses:
+            most[row] = most.get(row, 0.0) + unit * more_a
+    full = {row for row, load in most.items() if load > rows.left[row] + EPS_A}
+    shares: dict[int, list[_Share]] = {row: [] for row in most if row in full}
+    for ask in growing:
+        for row, unit in ask.uses:
+            if row in full:
+                shares[row].append(_Share(ask, unit, ask.low_a))
+        for row, unit in ask.soft:
+            shares.setdefault(row, []).append(_Share(ask, unit, max(ask.low_a, ask.threshold_a)))
+    return shares
 
 
 def _look(
