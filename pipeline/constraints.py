@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pipeline.allocation import Rows, Uses
 from pipeline.bursts import Burst
 from pipeline.facts import Fact, MeterAge
+from pipeline.forecast import forecast_w
 from pipeline.headroom import Difference, difference
 from pipeline.limits import Bound, phase_bounds, power_bounds
 from pipeline.state import LocationState, MeterState
@@ -34,6 +35,8 @@ class GroupNow:
     """What counts against the fuse: not below 0 unless the group credits generation."""
     others_w: float
     """Signed power of everything but the cars, summed over the phases."""
+    forecast_w: float
+    """What they are expected to draw until the billed window ends; where none is billed, the same."""
     power_limits: list[Bound]
     window: RunningWindow | None
     meter_age: MeterAge | None
@@ -131,20 +134,37 @@ def groups_now(
     for node in tree.nodes:
         load_a, others_w, wanders_a, wanders_total_a = signed[node.index]
         credits_sun = node.group.credit_generation
+        window = running_window(tree, state, node, now_ms) if node.group.capacity is not None else None
         groups.append(
             GroupNow(
                 node=node,
                 bounds=phase_bounds(node, state, now_ms),
                 unmanaged_a=[a if credits_sun else max(0.0, a) for a in load_a],
                 others_w=others_w,
+                forecast_w=_forecast_w(state, node, shown, window, others_w, now_ms),
                 power_limits=power_bounds(node, state, now_ms),
-                window=running_window(tree, state, node, now_ms) if node.group.capacity is not None else None,
+                window=window,
                 meter_age=ages.get(node.index),
                 wanders_a=wanders_a,
                 wanders_total_a=wanders_total_a,
             )
         )
     return groups
+
+
+def _forecast_w(
+    state: LocationState,
+    node: Node,
+    shown: dict[int, Difference],
+    window: RunningWindow | None,
+    others_w: float,
+    now_ms: int,
+) -> float:
+    difference_now = shown.get(node.index)
+    if window is None or node.meter is None or difference_now is None:
+        return others_w
+    past = state.meters[node.meter.id].past
+    return forecast_w(past, difference_now.newest_ms, others_w, (window.end_ms - now_ms) / 1000)
 
 
 def _signed_loads(tree: Tree, shown: dict[int, Difference], ages: dict[int, MeterAge]) -> dict[int, Load]:
@@ -210,21 +230,25 @@ def _phase_rows(found: Constraints, group: GroupNow, below: list[Fact]) -> None:
 
 def _power_rows(found: Constraints, tree: Tree, group: GroupNow, below: list[Fact], now_ms: int) -> None:
     name = group.node.group.id
-    rows = [(f"limit {name} {bound.by[6:]}", bound.value, 0.0) for bound in group.power_limits]
+    wander_w = group.wanders_total_a * tree.location.grid.voltage_v
+    rows = [
+        (f"limit {name} {bound.by[6:]}", bound.value - group.others_w, wander_w, 0.0) for bound in group.power_limits
+    ]
     window, capacity = group.window, group.node.group.capacity
     if window is not None:
-        rows.append((f"window {name}", window.allowed_w, max(0.0, window.allowed_w - window.cap_w)))
-    for text, watts, ends_w in rows:
-        wander_w = group.wanders_total_a * tree.location.grid.voltage_v
-        row = found.add(text, watts - group.others_w, name, wander_w, ends_w)
+        free_w = max(0.0, group.others_w + wander_w - group.forecast_w) + window.worth_w
+        ends_w = max(0.0, window.allowed_w - window.cap_w)
+        rows.append((f"window {name}", window.allowed_w - group.forecast_w, free_w, ends_w))
+    for text, room_w, free_w, ends_w in rows:
+        row = found.add(text, room_w, name, free_w, ends_w)
         volts = tree.location.grid.voltage_v
         for fact in below:
             found.uses[fact.socket.index].append((row, volts * fact.all_use.power_factor))
             if fact.one_use is not None:
                 found.one_uses[fact.socket.index].append((row, volts * fact.one_use.power_factor))
     if window is not None and capacity is not None and capacity.bursts:
+        steady_w = window.cap_w - group.forecast_w
         left_s = (window.end_ms - now_ms) / 1000
-        steady_w = window.cap_w - group.others_w
         found.bursts[row] = Burst(window.start_ms, found.room[row], steady_w, left_s, capacity.reaction_s)
 
 

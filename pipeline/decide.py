@@ -12,6 +12,7 @@ from pipeline.alarms import alarms
 from pipeline.allocation import EPS_A
 from pipeline.constraints import Constraints, GroupNow, constraints, differences, groups_now
 from pipeline.facts import Fact, MeterAge, gather, meter_ages
+from pipeline.forecast import noted
 from pipeline.headroom import Difference
 from pipeline.learning import store
 from pipeline.leases import due, note_sent, setpoint
@@ -156,7 +157,7 @@ def _group_view(group: GroupNow, loads: list[tuple[float, ...]], suns: dict[int,
         reserved_a=_rounded([sum(load[p] for load in below) for p in phases]),
         excess_a=None if excess_a is None else round(excess_a, DECIMALS) + 0.0,
         budget_a=None if budget_a is None else round(budget_a, DECIMALS) + 0.0,
-        window=view(group.window, capacity, group.others_w) if group.window and capacity else None,
+        window=view(group.window, capacity, group.forecast_w) if group.window and capacity else None,
         meter_state=group.meter_age,
     )
 
@@ -234,6 +235,8 @@ def commit(state: LocationState, outcome: Outcome) -> None:
         kept.rises_ms = {p: ms for p, ms in enumerate(shown.settled.since_ms) if ms is not None}
         kept.walked_ms = max(kept.walked_ms, shown.newest_ms)
         kept.wander = shown.wander
+        if tree.nodes[index].group.capacity is not None:
+            kept.past = noted(kept.past, shown.newest_ms, shown.power_w)
         kept.recent = [p for p in kept.recent if p.at_ms > shown.settled_ms]
     note_windows(tree, state, outcome.windows, now_ms)
     state.turn_clocks = outcome.shares.turns.clocks

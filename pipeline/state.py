@@ -130,6 +130,19 @@ class Wander(Struct, array_like=True, gc=False):
     """Readings since the load's last step."""
 
 
+class Past(Struct, array_like=True, gc=False):
+    """The recent unmanaged load of a meter (`pipeline.forecast`)."""
+
+    at_ms: int
+    power_w: float
+    """The newest value, which holds until the next."""
+    since_ms: int
+    used: float
+    """Watt-milliseconds since then, up to the newest value."""
+    means: list[int]
+    """Means of the ten seconds before, oldest first."""
+
+
 class MeterState(Struct, array_like=True, gc=False):
     """One meter: its newest reading, those not yet settled, its billed energy, its official month peak."""
 
@@ -163,6 +176,8 @@ class MeterState(Struct, array_like=True, gc=False):
     """Starts of the windows whose integral bridges a gap."""
     changes: int = 0
     """Counts readings that may change a window that has closed (`WindowBook.changes`)."""
+    # decided
+    past: Past | None = None
     # decided
     walked_ms: int = -1
     """The newest reading at the last written decision."""

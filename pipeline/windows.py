@@ -34,6 +34,8 @@ from topology.tree import Node, Tree
 REVISED_WINDOWS = KEPT_WINDOWS - 2
 """Closed windows that late data can still change. Two fewer than readings are kept for: a window needs what was read
 before it, and must not be worked out anew from less than it was published with."""
+WORTH = 0.001
+"""A raise brings at least this share of the window's energy. More: unused at the end; less: setpoints for nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class RunningWindow:
     month_peak_w: float | None
     threshold_w: float
     cost_of_1kw_eur: float
+    worth_w: float
+    """What a raise leaves free: so much power until the end of the window is not worth a setpoint."""
 
 
 def running_window(tree: Tree, state: LocationState, node: Node, now_ms: int) -> RunningWindow:
@@ -63,10 +67,12 @@ def running_window(tree: Tree, state: LocationState, node: Node, now_ms: int) ->
     used_wh = cap_w * (known_from_ms - start_ms) / 1000 * WH_PER_WS + (found.wh if found else 0.0)
     left_s = (end_ms - now_ms) / 1000
     allowed_w = (cap_w * window_s - used_wh * 3600) / left_s
+    worth_w = WORTH * cap_w * window_s / left_s
     if left_s <= capacity.reaction_s:
+        worth_w = 0.0
         allowed_w = min(allowed_w, _next_cap_w(peaks, start_ms, end_ms, used_wh * 3600 / window_s))
     cost = cost_of_1kw_eur(capacity, now.peak_w or 0.0, now.highest_w)
-    return RunningWindow(allowed_w, cap_w, start_ms, end_ms, used_wh, now.peak_w, now.threshold_w, cost)
+    return RunningWindow(allowed_w, cap_w, start_ms, end_ms, used_wh, now.peak_w, now.threshold_w, cost, worth_w)
 
 
 def cap_of(capacity: Capacity, tariff: Tariff, threshold_w: float) -> float:
