@@ -64,6 +64,8 @@ class Ask:
     given_a: float = 0.0
     binding: str = ""
     """What stops it: beforehand what stops it at `high_a`, afterwards the row that was full."""
+    row: int | None = None
+    """That row."""
 
 
 def blocking_row(rows: Rows, uses: Uses, amperes: float) -> int | None:
@@ -126,7 +128,7 @@ def _grow(rows: Rows, asks: list[Ask]) -> None:
             _look(heap, rows, row, row_shares, at)
             continue
         for share in row_shares:
-            _stop_at(rows, growing, share, at, rows.names[row])
+            _stop_at(rows, growing, share, at, row)
         free = [s for s in row_shares if s.ask.index in growing]
         if any(s.ask.weight * at < s.floor_a for s in free):
             _look(heap, rows, row, free, at)
@@ -162,7 +164,7 @@ def _look(
         heapq.heappush(heap, (max(at, level), row, rows.left[row], len(row_shares)))
 
 
-def _stop_at(rows: Rows, growing: set[int], share: _Share, level: float, name: str) -> None:
+def _stop_at(rows: Rows, growing: set[int], share: _Share, level: float, row: int) -> None:
     """A row is full at this λ: its asks stop, but for those that reach `high_a` before, or are free up to a floor."""
     ask = share.ask
     value = ask.weight * level
@@ -171,7 +173,7 @@ def _stop_at(rows: Rows, growing: set[int], share: _Share, level: float, name: s
     if value < share.floor_a - EPS_A and share.floor_a > ask.low_a + EPS_A:
         return  # a threshold: below it this row does not count
     growing.discard(ask.index)
-    ask.binding = name
+    ask.binding, ask.row = rows.names[row], row
     _set(rows, ask, max(ask.low_a, value))
     _give_back(rows, ask)
 

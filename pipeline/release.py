@@ -59,7 +59,7 @@ def release(
     for ask in asks:
         fact, target = facts[ask.index], _lasting(facts[ask.index], shares)
         reached = ask.given_a >= target.target_a - EPS_A
-        binding = target.binding if reached else _reserved(ask.binding, found)
+        binding = target.binding if reached or ask.row is None else _reserved(ask.row, rows, found)
         new = Released(ask.given_a, binding, target.one_phase)
         released[ask.index] = _small_change(fact, new, target, control, now_ms)
     return released
@@ -184,7 +184,7 @@ def _rise(
     if low_a < fact.min_a - EPS_A:
         blocked = blocking_row(rows, [*uses, *_beyond(soft, fact, shares, held_a)], fact.min_a - held_a)
         if blocked is not None:
-            released[index] = Released(0.0, _reserved(rows.names[blocked], found), target.one_phase)
+            released[index] = Released(0.0, _reserved(blocked, rows, found), target.one_phase)
             return None
         take(rows, uses, fact.min_a - held_a)
         take(rows, _beyond(soft, fact, shares, held_a), fact.min_a - held_a)
@@ -209,9 +209,6 @@ def _beyond(soft: list[tuple[int, float]], fact: Fact, shares: Shares, held_a: f
     return soft if _set_aside_a(fact, shares) <= held_a + EPS_A else []
 
 
-def _reserved(binding: str, found: Constraints) -> str:
+def _reserved(row: int, rows: Rows, found: Constraints) -> str:
     """A row that binds in a release binds because of what somebody still holds on it."""
-    for name, place in zip(found.names, found.groups_of, strict=True):
-        if name == binding:
-            return f"reservation {place}"
-    return binding
+    return f"reservation {found.groups_of[row]}" if row < len(found.groups_of) else rows.names[row]
