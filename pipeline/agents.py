@@ -54,6 +54,8 @@ class Shell:
         """Whether the engines are ours to speak for: not between a revocation and the next assignment."""
         self.epoch = 0
         """Counts revocations and assignments: what was decided in one epoch is not written in another."""
+        self._unread: dict[tuple[str, int], int] = {}
+        """Records that the broker has and we have not, by topic and partition, at the last poll."""
         self._said_s = 0.0
         self.emitter: Emitter
         self.membership: Membership
@@ -75,6 +77,7 @@ class Shell:
                 engine = Engine(partition, worker, self._table.kept[partition], now_ms, unread[partition])
             self._engines[partition] = engine
         self._table.foreign.clear()
+        self._unread.clear()
         self.active = True
         self.epoch += 1
         self.membership.doubtful = False  # recovery went through: the group knows us
@@ -166,16 +169,19 @@ class Shell:
     def _note(self, batch: Batch) -> None:
         newest = batch.records[-1]
         metrics.RECORDS.labels(topic=batch.topic).inc(len(batch.records))
-        metrics.LAG.labels(topic=batch.topic, partition=batch.partition).set(max(0, batch.end - newest.offset - 1))
+        unread = self._unread[batch.topic, batch.partition] = max(0, batch.end - newest.offset - 1)
+        metrics.LAG.labels(topic=batch.topic, partition=batch.partition).set(unread)
         stamp_s = newest.timestamp / 1000
         metrics.INPUT_AGE.labels(partition=batch.partition).set_function(lambda: time.time() - stamp_s)
 
     def _say_progress(self, now_ms: int) -> None:
         behind = self._catching_up(now_ms)
         metrics.CATCHING_UP.set(len(behind))
+        metrics.UNCONFIRMED.set(sum(engine.unconfirmed for engine in self._engines.values()))
         if behind and time.monotonic() - self._said_s > PROGRESS_S:
             self._said_s = time.monotonic()
-            log.info("catching up with partition(s) %s", ", ".join(map(str, behind)))
+            unread = sum(self._unread.values())
+            log.info("catching up with partition(s) %s, %d record(s) to go", ", ".join(map(str, behind)), unread)
 
 
 def declare_agent(app: Any, shell: Shell) -> None:

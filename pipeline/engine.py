@@ -51,6 +51,9 @@ from topology.tree import Tree
 BEHIND_MS = 5_000
 """Records older than this, with more behind them, are a backlog. Less: a burst stops decisions; more: decisions are
 made on what is about to be outdated, up to the `lost_s` of a meter."""
+BEHIND_RECORDS = 20_000
+"""More unread records than this are a backlog, however new. Fewer: a burst stops decisions; more: they are made again
+and again on the way, on what is about to be outdated. They are read in a quarter of a second."""
 SILENCE_MS = 10_000
 """A backlog of which nothing was heard for so long is none (the end that the broker named holds no record). Less:
 decisions come too early while the broker is slow; more delays the first decision of a quiet partition."""
@@ -78,6 +81,8 @@ class _Owned:
     """Meters that show more than that."""
     decided_ms: int = -NEVER_MS
     due_ms: int = NEVER_MS
+    unconfirmed: int = 0
+    """Connectors that have not accepted their newest setpoint, at the last decision."""
 
 
 class Engine:
@@ -99,12 +104,18 @@ class Engine:
         self._asleep = {back.name: back for back in come_back(kept)}
         """Locations that came back and were not needed yet."""
         self._begun_ms = now_ms
+        self._unconfirmed = 0
         self._due += [(now_ms, name) for name in sorted(self._asleep)]
         for back in self._asleep.values():
             self._send_again(back.unsent, now_ms)
 
     def __len__(self) -> int:
         return len(self._owned) + len(self._asleep)
+
+    @property
+    def unconfirmed(self) -> int:
+        """Connectors that have not accepted their newest setpoint."""
+        return self._unconfirmed
 
     @property
     def letters_waiting(self) -> int:
@@ -195,7 +206,8 @@ class Engine:
 
     def _note_progress(self, batch: Batch, now_ms: int) -> None:
         newest = batch.records[-1]
-        if newest.offset + 1 < batch.end and newest.timestamp < now_ms - BEHIND_MS:
+        unread = batch.end - newest.offset - 1
+        if unread > BEHIND_RECORDS or (unread > 0 and newest.timestamp < now_ms - BEHIND_MS):
             self._behind[batch.topic] = now_ms
         else:
             self._behind.pop(batch.topic, None)
@@ -346,11 +358,17 @@ class Engine:
                 commit(owned.state, outcome)
                 self._emit(name, owned, outcome)
                 self._wind_down(name, owned, outcome)
+            self._count_unconfirmed(owned)
             due_ms = max(next_wake_ms(owned.tree, owned.state, now_ms), now_ms + owned.interval_ms)
         except Exception:  # noqa: BLE001 -- ours; one location must not stop the others of its partition
             self._out.failures.append(f"deciding {name}: {traceback.format_exc()}")
             due_ms = now_ms + RETRY_MS
         self._plan(name, owned, due_ms)
+
+    def _count_unconfirmed(self, owned: _Owned) -> None:
+        before = owned.unconfirmed
+        owned.unconfirmed = sum(own.unanswered_since_ms is not None for own in owned.state.connectors.values())
+        self._unconfirmed += owned.unconfirmed - before
 
     def _emit(self, name: str, owned: _Owned, outcome: Outcome) -> None:
         decision = msgspec.structs.replace(outcome.decision, worker=self.worker)

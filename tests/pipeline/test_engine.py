@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from pipeline.emission import Batch, Emission
-from pipeline.engine import BEHIND_MS, SILENCE_MS, Engine
+from pipeline.engine import BEHIND_MS, BEHIND_RECORDS, SILENCE_MS, Engine
 from pipeline.kept import DOCUMENT
 from pipeline.moments import parse_moment, rfc3339
 from pipeline.records import CHARGERS, DECISIONS, FEEDBACK, LIMITS, LOCATIONS, METERS, SETPOINTS
@@ -258,6 +258,30 @@ def test_a_backlog_is_folded_before_anything_is_decided(stream: Stream) -> None:
     late.feed(METERS, new, end=3)
     (decision,) = emitted(late.round(), DECISIONS)
     assert "fresh" == decision["groups"][0]["meter_state"]
+
+
+def test_so_many_new_records_are_a_backlog_too(stream: Stream) -> None:
+    """Written a moment ago, but twenty thousand of them: the newest one is decided upon, and none on the way."""
+    first = Record(b"home", json.dumps(meter(NOW_MS, 3.0)).encode(), 1, NOW_MS)
+    stream.feed(METERS, first, end=3 + BEHIND_RECORDS)
+    assert not emitted(stream.round(), DECISIONS)
+
+    last = Record(b"home", json.dumps(meter(NOW_MS + 1, 4.0)).encode(), 2, NOW_MS)
+    stream.feed(METERS, last, end=3 + BEHIND_RECORDS)
+    assert [[PARTITION, 2]] == [d["inputs"][METERS] for d in emitted(stream.round(), DECISIONS)]
+
+
+def test_connectors_that_did_not_accept_are_counted(stream: Stream) -> None:
+    """What was sent and is not confirmed is a number for an alarm."""
+    (first, _) = emitted(stream.round(), SETPOINTS)
+    assert 2 == stream.engine.unconfirmed
+
+    stream.now_ms += 2000
+    answer = {key: first[key] for key in ("location", "charger", "connector", "seq", "limit_a")}
+    answer |= {"at": rfc3339(stream.now_ms), "state": "accepted", "lease_until": first["valid_until"]}
+    stream.put(FEEDBACK, answer)
+    stream.round()
+    assert 1 == stream.engine.unconfirmed
 
 
 def test_a_backlog_that_never_comes_holds_nothing_up(stream: Stream) -> None:
