@@ -37,7 +37,7 @@ class Ending:
 def changed_tree(location: Location, state: LocationState, before: Tree | None) -> Tree:
     """The tree of a location that was put anew, in place of the one before. What it no longer has winds down."""
     state.removed = False
-    there = {f"{charger.id}/{connector.id}" for charger in location.chargers for connector in charger.connectors}
+    there = _names(location)
     for name in there & state.leaving.keys():
         del state.leaving[name]
     if before is not None:
@@ -56,9 +56,10 @@ def remove(tree: Tree, state: LocationState) -> None:
 
 def known_tree(location: Location, state: LocationState) -> Tree:
     """The tree of a location, with the connectors in it that still wind down."""
-    if state.removed or not state.leaving:
+    if not state.leaving:
         return build_tree(location)
-    leaving = [_CHARGER.validate_json(each.charger) for _, each in sorted(state.leaving.items())]
+    there = _names(location)  # of a location that was removed, all of them leave
+    leaving = [_CHARGER.validate_json(k.charger) for name, k in sorted(state.leaving.items()) if name not in there]
     return build_tree(replace(location, chargers=(*location.chargers, *leaving)))
 
 
@@ -75,6 +76,10 @@ def end(state: LocationState, found: list[Ending]) -> None:
             state.connectors.pop(ending.name, None)
         else:
             state.leaving[ending.name].told = True
+
+
+def _names(location: Location) -> set[str]:
+    return {f"{charger.id}/{connector.id}" for charger in location.chargers for connector in charger.connectors}
 
 
 def _leave(state: LocationState, socket: Socket, charger: Charger) -> None:

@@ -159,6 +159,21 @@ def test_who_takes_over_winds_down_on(stream: Stream) -> None:
     assert {} == heir.kept
 
 
+def test_who_takes_over_a_removed_location_still_has_what_left_before(stream: Stream) -> None:
+    """A charger that was winding down when its location was removed, too, does so on under another worker."""
+    stream.put(LOCATIONS, location(chargers=["CP-1"]))
+    later(stream, 1000)
+    stream.put(LOCATIONS, None)
+    stream.engine.save()
+    stream.round()
+
+    heir = stream.takeover()
+    heir.now_ms += 1000
+    (decision,) = (d for d in emitted(heir.round(), DECISIONS) if d["worker"] == "host:2:2")
+
+    assert ["home-CP-1", "home-CP-2"] == [c["charger"] for c in decision["connectors"]]
+
+
 def test_a_location_that_was_never_heard_is_forgotten_at_once() -> None:
     """Nobody there was ever told anything."""
     stream = Stream()
