@@ -76,7 +76,7 @@ def _highs_w(peaks: Peaks, period: str, before_ms: int, by_day: bool | None = No
         by_day = peaks.tariff.statistic != "max"
     stored = book.days if by_day else book.month_peaks
     highs = {key: w for key, w in stored.items() if key.startswith(period)}
-    closed_before_ms = before_ms if book.window_s == peaks.tariff.window_s else book.settled_ms
+    closed_before_ms = before_ms if book.window_s in (0, peaks.tariff.window_s) else book.settled_ms
     windows = [
         (start_ms, month, demand_w)
         for start_ms, (_, demand_w, month, _, _) in book.closed.items()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pipeline.tariffs import (
+    TARIFFS,
     billed_w,
     cost_eur,
     cost_of_1kw_eur,
@@ -19,6 +24,7 @@ from pipeline.tariffs import (
 )
 from tests.pipeline.trees import START_MS
 from topology.location import Capacity
+from topology.read import read_location
 
 NORWAY = Capacity(tariff="no-kapasitetsledd", eur_per_kw_year=60)
 STAIRS = Capacity(tariff="no-kapasitetsledd", steps=((0, 150), (2, 250), (5, 400), (10, 700)))
@@ -117,3 +123,22 @@ def test_only_the_plain_tariff_is_the_locations_to_define(keys: dict[str, Any]) 
     """What a regulator has laid down no location can change."""
     assert tariff_of(Capacity(tariff="de-rlm")) == tariff_of(Capacity(tariff="de-rlm", **keys))
     assert tariff_of(Capacity(tariff="plain")) != tariff_of(Capacity(tariff="plain", **keys))
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "tariffs.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("example", re.findall(r"^capacity: .*$", PAGE, re.MULTILINE))
+def test_the_pages_examples_are_accepted_without_a_warning(example: str) -> None:
+    """What docs/tariffs.md shows can be copied."""
+    group = {"id": "main", "limit_a": 100, "meter": "p1", **yaml.safe_load(example)}
+
+    assert () == read_location({"location": "w", "groups": [group], "meters": [{"id": "p1"}]}).warnings
+
+
+def test_the_page_names_every_tariff_and_key() -> None:
+    """No key of `capacity` that belongs to a tariff is left out of docs/tariffs.md."""
+    elsewhere = {"tariff", "cap_kw", "follow_month_peak", "reaction_s", "bursts"}
+    named = set(re.findall(r"^\| `([a-z_-]+)`", PAGE, re.MULTILINE))
+
+    assert set(TARIFFS) | {f.name for f in fields(Capacity)} - elsewhere == named - {"tariff"}

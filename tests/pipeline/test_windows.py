@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import msgspec
 import pytest
 
 from pipeline.records import METERS, ClosedWindow
+from pipeline.state import decode_state, encode_state
 from tests.pipeline.run import Core, tree_of
 from tests.pipeline.trees import moment
 
@@ -204,3 +206,20 @@ def test_the_official_peak_of_a_past_month_stays_in_the_mean() -> None:
 
     assert [("2026-12", 3000.0, 4000.0)] == [(w.month, w.month_peak_w, w.mean12_w) for w in windows][-1:]
     assert {"2026-11": 5000.0, "2026-12": 3000.0} == core.state.books["main"].officials
+
+
+def test_a_state_from_before_these_fields_is_read() -> None:
+    """A worker that is updated in the middle of a quarter goes on with the energy and the peaks that it has."""
+    core = _core()
+    _feed(core, [(t, {"import_wh": t / 1.8}) for t in range(0, 1200, 20)])
+    version, fields = msgspec.msgpack.decode(encode_state(core.state), strict=False)
+    for meter in fields[2].values():
+        del meter[7:]  # up to the official month peak
+    for book in fields[4].values():
+        del book[2:]
+    core.state = decode_state(msgspec.msgpack.encode((version, fields)))
+    window = core.decide(1190).decision.groups[0].window
+
+    assert window is not None
+    assert (161.111, 2000.0) == (window.used_wh, window.month_peak_w)
+    assert [] == core.decide(1191).windows

@@ -70,6 +70,15 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
     "negative fallback": ("chargers.0.fallback_a", -6, "chargers[0].fallback_a"),
     "capacity without a meter": ("groups.1.capacity", {"tariff": "plain", "cap_kw": 4}, "groups[1].capacity"),
     "no such tariff": ("groups.0.capacity", {"tariff": "free"}, "groups[0].capacity.tariff"),
+    "windows that do not begin with the clock": (
+        "groups.0.capacity",
+        {"tariff": "plain", "window_s": 700},
+        "groups[0].capacity.window_s",
+    ),
+    "windows too short to follow": ("groups.0.capacity", {"window_s": 10}, "groups[0].capacity.window_s"),
+    "no such statistic": ("groups.0.capacity", {"statistic": "median"}, "groups[0].capacity.statistic"),
+    "steps that do not rise": ("groups.0.capacity", {"steps": [[0, 1], [5, 2], [5, 3]]}, "groups[0].capacity.steps"),
+    "a step without a price": ("groups.0.capacity", {"steps": [[0]]}, "groups[0].capacity.steps"),
     "peak shaving without its limit": ("groups.0.peak_shaving", {}, "groups[0].peak_shaving.limit_a"),
     "no such mode": ("groups.0.mode", "lunar", "groups[0].mode"),
     "negative time": ("control", {"turn_s": -1}, "control.turn_s"),
@@ -96,6 +105,12 @@ ODD: dict[str, tuple[str, Any, str]] = {
     "unknown key": ("groups.1.limt_a", 16, "groups[1].limt_a"),
     "unknown key of a connector": ("chargers.0.connectors.0.colour", "red", "chargers[0].connectors[0].colour"),
     "solar without a meter": ("groups.0", {"id": "main", "limit_a": 40, "mode": "solar_only"}, "groups[0].mode"),
+    "access power of another tariff": ("groups.0.capacity", {"access_kw": 50}, "groups[0].capacity.access_kw"),
+    "window of a tariff that has its own": (
+        "groups.0.capacity",
+        {"tariff": "de-rlm", "window_s": 3600},
+        "groups[0].capacity.window_s",
+    ),
     "lost before stale": ("meters.0", {"id": "p1", "stale_s": 60, "lost_s": 30}, "meters[0].lost_s"),
 }
 
