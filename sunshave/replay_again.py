@@ -55,7 +55,7 @@ class Again:
     def decide(self, step: Step) -> Outcome | None:
         """Fold its records, and decide."""
         engine = self.engines.get(step.location)
-        if engine is None:
+        if engine is None or step.anew:
             engine = self.engines[step.location] = Engine(step.partition, "replay", {}, step.at_ms)
         for batch in step.batches():
             engine.fold(batch, step.at_ms)
@@ -68,7 +68,7 @@ def same_bytes(decision: Decision, *, inputs: bool = True) -> bytes:
     """What two decisions must have in common: all but who made it, and in which order he had heard what he names."""
     if inputs:
         return encode(msgspec.structs.replace(decision, worker=None, order=[]))
-    return encode(msgspec.structs.replace(decision, worker=None, order=[], inputs={}, number=0))
+    return encode(msgspec.structs.replace(decision, worker=None, order=[], inputs={}, first={}, number=0))
 
 
 def differences(was: Decision, now: Decision, *, inputs: bool) -> Iterator[str]:

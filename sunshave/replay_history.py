@@ -2,8 +2,8 @@
 
 A decision names the offsets up to which everything was folded (`inputs`, and `order` on the way there), so the topics
 are read side by side, each as far as the next decision has seen it. Topics are kept for a limited time only: where the
-beginning is gone, a location can be decided again from the oldest state of it that the workers' changelog has. What
-was decided before that is skipped, and said to be.
+beginning is gone, a location can be decided again from the oldest state in the workers' changelog that the topics
+follow. What was decided before that is skipped, and said to be.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from pipeline.kept import DOCUMENT, come_back
 from pipeline.moments import to_ms
-from pipeline.records import DEADLETTERS, DECISIONS, LOCATIONS, Decision, NotARecord, decode
+from pipeline.records import DECISIONS, LOCATIONS, Decision, NotARecord, decode
 from pipeline.topics import CHANGELOG
 from sunshave.reading import Reader
 from sunshave.replay_again import Written
@@ -37,32 +37,17 @@ class History:
 
     def steps(self) -> Iterator[Step]:
         """Every decision, partition by partition."""
-        strangers = _strangers(self._reader)
         for partition in self._partitions:
             begin, end = self._reader.ends(DECISIONS, partition)
             if begin == end:
                 continue
-            sources = Sources(self._reader, partition, self._only, strangers)
+            sources = Sources(self._reader, partition, self._only)
             chains = _Chains(self._reader, partition, sources)
             for record in self._reader.read(DECISIONS, partition):
                 self.read += 1
                 name = (record.key or b"").decode(errors="replace")
                 if self._only in (None, name):
                     yield from chains.step(name, record.value, record.timestamp)
-
-
-def _strangers(reader: Reader) -> set[tuple[str, int, int]]:
-    """Records that came before their location was known: topic, partition and offset, from their dead letters."""
-    found = set()
-    for partition in reader.partitions(DEADLETTERS):
-        for record in reader.read(DEADLETTERS, partition):
-            try:
-                letter = decode(DEADLETTERS, record.value)
-            except NotARecord:
-                continue
-            if letter.reason.startswith("unknown: location"):
-                found.add((letter.topic, letter.partition, letter.offset))
-    return found
 
 
 @dataclass(slots=True)
@@ -74,6 +59,8 @@ class _Chain:
     """Why it cannot be decided again at this point."""
     folded: dict[str, int] = field(default_factory=dict)
     """Topic -> the newest offset."""
+    first: dict[str, int] = field(default_factory=dict)
+    """Topic -> the first offset that counts."""
 
 
 class _Chains:
@@ -96,6 +83,9 @@ class _Chains:
         step = Step(name, self._partition, to_ms(decision.at), was=decision)
         chain = self._chains.get(name)
         number = decision.number or (1 if chain is None else chain.written.last + 1)
+        if chain is not None and self._begins_anew(chain, decision):
+            chain = None
+            del self._chains[name]
         if chain is not None and number <= chain.written.last:
             repeats = chain.written.repeats(decision, number, step.at_ms)
             if repeats is None:
@@ -106,6 +96,10 @@ class _Chains:
                 yield step
             return
         yield self._next(step, self._linked(name, number), decision, number)
+
+    def _begins_anew(self, chain: _Chain, decision: Decision) -> bool:
+        """Whether its location was put again after everything of it was forgotten."""
+        return decision.number == 1 and decision.first.get(LOCATIONS, -1) > chain.folded.get(LOCATIONS, -1)
 
     def _linked(self, name: str, number: int) -> _Chain:
         chain = self._chains.get(name)
@@ -136,20 +130,23 @@ class _Chains:
         return step
 
     def _collect(self, step: Step, chain: _Chain, decision: Decision) -> None:
+        chain.first |= decision.first
         for stop in (*decision.order, decision.inputs):
-            step.records += self._sources.up_to(step.location, stop)
+            found = self._sources.up_to(step.location, stop)
+            step.records += [(topic, record) for topic, record in found if record.offset >= chain.first.get(topic, 0)]
         newest = chain.folded | {topic: record.offset for topic, record in step.records}
         for topic, (partition, offset) in decision.inputs.items():
             if partition != self._partition or newest.get(topic) != offset:
                 raise Gone(f"{topic}/{partition}@{offset}, which it has seen, is gone")
-        if not chain.folded:
+        step.anew = not chain.folded
+        if step.anew:
             born_ms = next((record.timestamp for topic, record in step.records if topic == LOCATIONS), None)
             if born_ms is None:
                 raise Gone("it names no document of its location")
             self._sources.require_since(born_ms)
 
     def _base(self, name: str, number: int) -> dict[bytes, bytes] | None:
-        """What the changelog has of a location right after this decision, if it is the oldest that it has."""
+        """What the changelog has of a location right after this decision, if it is the oldest that is of use."""
         if self._kept is None:
             self._kept = dict(self._oldest_states())
         found = self._kept.get(name)
@@ -165,7 +162,8 @@ class _Chains:
             if key.endswith(DOCUMENT):
                 documents[key.removesuffix(DOCUMENT)] = value
             elif key in documents and key not in seen:
-                seen.add(key)
                 kept = {key + DOCUMENT: documents[key], key: value}
                 for back in come_back(kept):
-                    yield back.name, (back.state.decisions, kept)
+                    if back.state.decisions and self._sources.follow(back.state.inputs, record.timestamp):
+                        seen.add(key)
+                        yield back.name, (back.state.decisions, kept)

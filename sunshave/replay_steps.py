@@ -44,6 +44,8 @@ class Step:
     """Why it cannot be decided again."""
     wrong: str | None = None
     """What is wrong with it, without deciding it again."""
+    anew: bool = False
+    """Whether the location begins here, whatever was before: the end of an earlier life may not have been written."""
     aside: bool = False
     """Whether the location goes on as if this had not been written."""
     base: Mapping[bytes, bytes] | None = None

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kafka import TopicPartition
+from kafka.admin import KafkaAdminClient
 
 from pipeline.moments import rfc3339
-from pipeline.records import DEADLETTERS, DECISIONS, LIMITS, LOCATIONS
+from pipeline.records import DEADLETTERS, DECISIONS, LIMITS, LOCATIONS, METERS
 from tests.parts import free_port
 from tests.parts.brokers import Broker
 from tests.parts.kafka import running_kafka
-from tests.parts.stream import Stream, now_ms, prepared, workers_on
+from tests.parts.stream import PARTITIONS, Stream, now_ms, prepared, workers_on
 from tests.parts.tansu import running_tansu
 from tests.sunshave.lively import Lively, lively_site
 
@@ -99,6 +101,8 @@ def test_a_history_is_decided_again_to_the_bit(stream: Stream, tmp_path: Path) -
     assert any(d["order"] for d in decided)
     assert any(s["limit_a"] for d in decided for s in d["setpoints"])
 
+    export_reads_alike(stream, tmp_path / "home-2.jsonl", [d for d in decided if d["location"] == "home-2"])
+
     tampered = decided[len(decided) // 2]
     tampered["connectors"][0]["limit_a"] += 1
     stream.put(DECISIONS, tampered["location"], tampered)
@@ -106,6 +110,54 @@ def test_a_history_is_decided_again_to_the_bit(stream: Stream, tmp_path: Path) -
     found = replay("--kafka", stream.broker.bootstrap)
     assert (1, 1) == (found.returncode, json.loads(found.stdout)["different"])
     assert tampered["decision"] in found.stderr
+
+
+def export_reads_alike(stream: Stream, file: Path, decided: list[dict[str, Any]]) -> None:
+    """What --export writes is decided again from the file, and `sunshave decide` reads it as the stream was read."""
+    exported = replay("--kafka", stream.broker.bootstrap, "--location", "home-2", "--export", str(file))
+    again = replay(str(file))
+    answered = subprocess.run([COMMAND, "decide", file], capture_output=True, text=True, timeout=60, check=False)
+
+    counted = {"decisions": len(decided), "same": len(decided), "different": 0}
+    assert [(0, counted)] * 2 == [(done.returncode, json.loads(done.stdout)) for done in (exported, again)]
+    assert 0 == answered.returncode, answered.stderr
+    answers = [line for line in map(json.loads, answered.stdout.splitlines()) if "decisions" in line]
+    assert [d["setpoints"] for d in decided] == [answer["decisions"][0]["setpoints"] for answer in answers]
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+def test_a_history_without_its_beginning_goes_on_from_what_the_workers_kept(tmp_path: Path) -> None:
+    """Old records are gone: what cannot be decided again is counted and said, the rest is the same."""
+    with running_kafka() as node:
+        stream = prepared(Broker(node.bootstrap, "kafka", 6.0))
+        home = Lively(stream, "home-1")
+        stream.put(LOCATIONS, home.name, lively_site(home.name))
+        with home.living(), workers_on(stream.broker, tmp_path) as start:
+            worker = start()
+            await_decisions(stream, 10, "home-1")
+            forget_records(stream, METERS)
+            await_decisions(stream, 10, "home-1")
+            assert 0 == worker.stop()
+        decided = len(recorded(stream))
+        stream.close()
+
+        done = replay("--kafka", node.bootstrap)
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    counted = json.loads(done.stdout)
+    assert (0, 0, decided) == (done.returncode, counted["different"], counted["decisions"])
+    assert counted["same"] > 5
+    assert counted["skipped"] > 5
+    assert "location home-1" in done.stderr
+    assert "gone" in done.stderr
+
+
+def forget_records(stream: Stream, topic: str) -> None:
+    """What is on the topic now goes, as when its time is over."""
+    client = KafkaAdminClient(bootstrap_servers=stream.broker.bootstrap)
+    client.delete_records({TopicPartition(topic, p): -1 for p in range(PARTITIONS)})
+    client.close()
 
 
 def test_a_broker_that_is_away_is_said_in_a_sentence() -> None:
