@@ -116,6 +116,8 @@ class BatchConsumer(Consumer):
         """Partitions of `topology.locations` that were not read to this end yet."""
         self._owed: dict[TP, int] = {}
         """Offsets whose commit failed: they go with the next one."""
+        self._counted = -1
+        """The shell's epoch when the offsets of the next commit were counted."""
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109 -- Faust calls it so
         polled, active = await self._wait_next_records(timeout)
@@ -174,6 +176,8 @@ class BatchConsumer(Consumer):
             if self.app.consumer_generation_id != generation:
                 raise KafkaError("rebalanced")
             self._ends = {tp: end for tp, end in behind.items() if tp.topic == LOCATIONS}
+            for known in (self._acked, self._acked_index, self._owed):
+                known.clear()  # of another generation: what was folded then may have been dropped, and is read again
             self.app.begin(generation, {tp.partition for tp in sources}, behind.keys())
             self._begun = generation
         for tp, end in list(self._ends.items()):
@@ -188,6 +192,7 @@ class BatchConsumer(Consumer):
 
     def _new_offset(self, tp: TP) -> int | None:
         """One past the newest acknowledged batch: one stream reads a partition, so batches end in their order."""
+        self._counted = self.app.shell.epoch
         acked = self._acked[tp]
         if not acked:
             return None
@@ -200,8 +205,9 @@ class BatchConsumer(Consumer):
         """The offsets inside a batch are no gaps."""
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        if not await self.app.emitter.flush():
-            return False
+        epoch = self._counted
+        if not await self.app.emitter.flush() or self.app.shell.epoch != epoch:
+            return False  # a rebalance in between: what these offsets stand for may have been dropped
         self._owed.update(offsets)
         return bool(await self._thread.call_thread(self._commit_owed))
 

@@ -139,7 +139,7 @@ class Emitter:
             waiting, self._waiting = self._waiting, []
             if waiting:
                 self._source.save()
-            written = await self._round() and not self.lost
+            written = await self._round() and not self.lost and self._source.active
             for future in waiting:
                 if not future.done():
                     future.set_result(written)

@@ -21,7 +21,7 @@ SHORT = Soak(
     buildings=10,
     backlog_s=10,
     kinds=("kill", "freeze", "backlog"),
-    rest=Rest(settle_s=10.0, calm_s=0.0, answer_s=0.0),
+    rest=Rest(settle_s=7.0, calm_s=0.0, answer_s=0.0),
     heal_s=25.0,
 )
 
