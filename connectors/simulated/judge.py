@@ -48,6 +48,8 @@ class Judge:
         self._caps_a = caps_a
         self._house: deque[tuple[int, Loads]] = deque(maxlen=REMEMBERED)
         self._known: deque[Sequence[float]] = deque(maxlen=reaction_s + 1)
+        self._fine_flows: Loads | None = None
+        self._fine_caps: Sequence[Sequence[float]] | None = None
 
     def look(
         self,
@@ -63,6 +65,11 @@ class Judge:
             self._house.append((now_s, house))
         self._known.append(known_s)
         caps_a = self._caps_a(now_s)
+        if flows is self._fine_flows and caps_a is self._fine_caps:
+            return  # all is as it was, and it was fine
+        if self._fine(flows, caps_a):
+            self._fine_flows, self._fine_caps = flows, caps_a
+            return
         before_a = self._caps_a(now_s - self._reaction_s)
         for node, (flow, caps) in enumerate(zip(flows, caps_a, strict=True)):
             for phase, amperes in enumerate(flow):
@@ -70,6 +77,14 @@ class Judge:
                     fallen_a = max(0.0, before_a[node][phase] - caps[phase])
                     excused_a = fallen_a + self._risen_a(node, phase, house[node][phase])
                     self._note(node, phase, amperes, caps[phase], excused_a, drawn, reachable)
+
+    @staticmethod
+    def _fine(flows: Loads, caps_a: Sequence[Sequence[float]]) -> bool:
+        return all(
+            amperes <= cap_a + SLACK_A
+            for flow, caps in zip(flows, caps_a, strict=True)
+            for amperes, cap_a in zip(flow, caps, strict=True)
+        )
 
     def _note(
         self,

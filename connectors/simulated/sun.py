@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from math import cos, pi, radians, sin
 from random import Random
 
@@ -56,9 +57,12 @@ class Sun:
     def _clearness(self, at: datetime) -> float:
         """Between two spells' clouds, in proportion to the time since the first."""
         spell, into_s = divmod(at.timestamp(), CLOUD_S)
-        before, after = self._cloud(int(spell)), self._cloud(int(spell) + 1)
+        before, after = (_cloud(self.seed, int(spell) + k, self.clear) for k in (0, 1))
         return before + (after - before) * into_s / CLOUD_S
 
-    def _cloud(self, spell: int) -> float:
-        chance = Random(f"{self.seed} {spell}")  # noqa: S311 -- seeded
-        return 1.0 if chance.random() < self.clear else chance.uniform(DARKEST, 1.0)
+
+@lru_cache(maxsize=1024)
+def _cloud(seed: int, spell: int, clear: float) -> float:
+    """What the clouds of a spell let through."""
+    chance = Random(f"{seed} {spell}")  # noqa: S311 -- seeded
+    return 1.0 if chance.random() < clear else chance.uniform(DARKEST, 1.0)

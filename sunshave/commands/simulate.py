@@ -40,8 +40,8 @@ REPORT = Path("sunshave-simulation.html")
     "--export",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE.jsonl",
-    help="Write every record and moment too, as `sunshave decide` reads them; a file FILE-LOCATION.jsonl each if there "
-    "are several locations.",
+    help="Write every record and decision too, as `sunshave decide` and `sunshave replay` read them; several locations "
+    "get a file FILE-LOCATION.jsonl each.",
 )
 @click.option(
     "--processes", type=click.IntRange(1, 256), help="Locations simulated side by side.  [default: one per core]"

@@ -43,17 +43,25 @@ class Caps:
             for from_s, until_s in [(limit.from_, limit.until if limit.until > limit.from_ else limit.until + 86_400)]
             for day in days(task, zone)
         ]
+        self._running: tuple[tuple[int, float | None], ...] = ()
+        self._lowered = self._plain
+        """The caps under the limits that ran when they were last worked out."""
         self._groups = [node.group.id for node in tree.nodes]
 
     def caps_a(self, now_s: int) -> list[list[float]]:
         """For each group, per phase."""
-        running = [(node, limit.limit_a) for node, limit, from_s, until_s in self._limits if from_s <= now_s < until_s]
+        running = tuple(
+            (node, limit.limit_a) for node, limit, from_s, until_s in self._limits if from_s <= now_s < until_s
+        )
         if not running:
             return self._plain
+        if running == self._running:
+            return self._lowered
         caps = [list(cap) for cap in self._plain]
         for node, limit_a in running:
             if limit_a is not None:
                 caps[node] = [min(a, limit_a) for a in caps[node]]
+        self._running, self._lowered = running, caps
         return caps
 
     def records(self, location: str) -> Iterator[bytes]:

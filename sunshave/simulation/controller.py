@@ -47,7 +47,7 @@ class DecisionSeen(msgspec.Struct, gc=False):
 
 _SEEN = msgspec.json.Decoder(DecisionSeen)
 Export = Callable[[bytes], object]
-"""Told each line of the run in the form that `sunshave decide` reads."""
+"""Told each line of the run in the form that `sunshave decide` and `sunshave replay` read."""
 
 
 class Controller:
@@ -81,7 +81,8 @@ class Controller:
         self._offsets[topic] = offset
         record = Record(self._key, value, offset, now_ms)
         if self._export is not None:
-            self._export(b'{"topic":"%s","value":%s}' % (topic.encode(), value))
+            place = b'"key":"%s","partition":%d,"offset":%d,"timestamp":%d' % (self._key, PARTITION, offset, now_ms)
+            self._export(b'{"topic":"%s","value":%s,%s}' % (topic.encode(), value, place))
         self._since.append((topic, record))
         if self._engine is not None:
             self._fold(self._engine, topic, record, now_ms)
@@ -124,7 +125,7 @@ class Controller:
     def _note(self, decision: bytes, now_ms: int) -> None:
         self.decided += 1
         if self._export is not None:
-            self._export(b'{"now":"%s"}' % rfc3339(now_ms).encode())
+            self._export(b'{"now":"%s","decisions":[%s]}' % (rfc3339(now_ms).encode(), decision))
         self.newest = seen = _SEEN.decode(decision)
         alarmed = frozenset((a.kind, a.group, a.charger, a.connector) for a in seen.alarms)
         for kind, *_ in sorted(alarmed - self._alarmed, key=str):

@@ -34,12 +34,12 @@ class Building:
         self._task = task
         self._tree = tree
         self._zone = ZoneInfo(tree.location.timezone)
-        self._sources: list[tuple[int, float, Source]] = []
-        """Group, sign, and amperes per phase at a moment."""
+        self._sources: list[tuple[int, Source]] = []
+        """Group, and amperes per phase at a moment."""
         self._switches: set[int] = set()
         self.sun_a = [0.0] * tree.phases
         """What all roofs give now, per phase."""
-        self._roofs: list[Source] = []
+        self._roofs: list[tuple[int, Sun]] = []
         for i, load in enumerate(task.site.house):
             self._add_house(i, load)
         for i, roof in enumerate(task.site.sun):
@@ -53,11 +53,14 @@ class Building:
         """What hangs directly in each group, signed."""
         at = datetime.fromtimestamp(self._task.start_s + now_s, UTC)
         own = [[0.0] * self._tree.phases for _ in self._tree.nodes]
-        for node, sign, source in self._sources:
+        self.sun_a = [0.0] * self._tree.phases
+        for node, source in self._sources:
             for phase, amperes in enumerate(source(at)[: self._tree.phases]):
-                own[node][phase] += sign * amperes
-        self.sun_a = [sum(a) for a in zip(*(roof(at) for roof in self._roofs), strict=True)][: self._tree.phases]
-        self.sun_a += [0.0] * (self._tree.phases - len(self.sun_a))
+                own[node][phase] += amperes
+        for node, sun in self._roofs:
+            for phase, amperes in enumerate(sun.currents_a(at)[: self._tree.phases]):
+                own[node][phase] -= amperes
+                self.sun_a[phase] += amperes
         return own
 
     def _node(self, group: str | None) -> int:
@@ -70,13 +73,13 @@ class Building:
         for k in range(load.households):
             seed = Random(f"{self._task.seed} {self._task.name} house {i} {k}").getrandbits(32)  # noqa: S311 -- seeded
             home = House(seed, self._zone.key, used, load.scale, (l1, l2, l3), load.flicker_a)
-            self._sources.append((node, 1.0, _turned(home.currents_a, k % self._tree.phases)))
+            self._sources.append((node, _turned(home.currents_a, k % self._tree.phases)))
             start, end = (datetime.fromtimestamp(self._task.start_s + s, UTC) for s in (0, self._task.seconds))
             self._switches |= {int(moment.timestamp()) - self._task.start_s for moment in home.switches(start, end)}
         for step in load.steps:
             spells = list(self._spells(step.from_, step.until))
             self._switches |= {second for spell in spells for second in spell}
-            self._sources.append((node, 1.0, self._stepped(spells, step.current_a)))
+            self._sources.append((node, self._stepped(spells, step.current_a)))
 
     def _spells(self, from_s: int, until_s: int) -> Iterator[tuple[int, int]]:
         for day in days(self._task, self._zone, before=1):
@@ -99,8 +102,7 @@ class Building:
         sun = Sun(
             seed, roof.peak_kw * 1000, phases, roof.latitude_deg, roof.longitude_deg, grid.voltage_v, clear=roof.clear
         )
-        self._sources.append((self._node(roof.group), -1.0, sun.currents_a))
-        self._roofs.append(sun.currents_a)
+        self._roofs.append((self._node(roof.group), sun))
 
 
 def _turned(source: Source, by: int) -> Source:

@@ -83,16 +83,16 @@ class Tally:
         """A metered group's quarter closed."""
         self.quarters.setdefault(node, []).append((end_s, demand_w))
 
-    def second(self, flow_a: list[float], sun_a: list[float], cars_wh: float) -> None:
+    def second(self, flow_w: float, sun_a: list[float], cars_wh: float) -> None:
         """One second at the main fuse. What cars take beyond what the sun leaves them comes from the grid."""
-        grid = self._tree.location.grid
-        flow_wh = grid_power_w(grid.type, grid.voltage_v, tuple(flow_a)) / 3600
+        flow_wh = flow_w / 3600
         if flow_wh > 0:
             self.import_wh += flow_wh
         else:
             self.export_wh -= flow_wh
         self.cars_wh += cars_wh
-        sun_wh = grid_power_w(grid.type, grid.voltage_v, tuple(sun_a)) / 3600
-        if sun_wh > 0:
+        if any(sun_a):
+            grid = self._tree.location.grid
+            sun_wh = grid_power_w(grid.type, grid.voltage_v, tuple(sun_a)) / 3600
             self.sun_wh += sun_wh
             self.cars_sun_wh += max(0.0, min(cars_wh, sun_wh, cars_wh - flow_wh))

@@ -55,6 +55,9 @@ class World:
         self._coming = visits(task, tree)
         self._building = Building(task, tree)
         self._house: Loads = self.installation.below(self._building.own_a(0))
+        self._drawn: list[tuple[int, int, float]] = []
+        self._flows = self._flows_of = self._house
+        """What flows, and the house's loads with which that was worked out."""
         caps = Caps(task, tree)
         self.reaction_s = reaction_s(task.site, location.control)
         self.judge = Judge(self.installation, self.reaction_s, caps.caps_a)
@@ -62,6 +65,8 @@ class World:
         self.registers = {node.index: Registers(location.timezone) for node in self._meters}
         if tree.root in self.registers:
             self.registers[tree.root].month_peak_w = task.site.month_peak_kw * 1000
+        self._powers_of: Loads | None = None
+        self._powers_w = [0.0] * len(tree.nodes)
         self._dark_until_s = {node.index: 0 for node in self._meters}
         self._reach = Reach(tree, self.reaction_s)
         self._status = [""] * len(self.outlets)
@@ -100,7 +105,10 @@ class World:
             for i, o in enumerate(self.outlets)
             if o.charge is not None and o.charge.amperes > 0
         ]
-        flows = self.installation.flows(self._house, drawn) if drawn else self._house
+        if drawn != self._drawn or self._flows_of is not self._house:
+            self._drawn, self._flows_of = drawn, self._house
+            self._flows = self.installation.flows(self._house, drawn)
+        flows = self._flows
         self.judge.look(self.now_s, flows, self._house, self._reach.known_s, drawn, self._could_tell)
         self._count(flows, cars_wh)
         self._report(flows)
@@ -148,11 +156,13 @@ class World:
     def _count(self, flows: Loads, cars_wh: float) -> None:
         grid = self.tree.location.grid
         second = self.task.start_s + self.now_s
+        if flows is not self._powers_of:
+            self._powers_of = flows
+            self._powers_w = [grid_power_w(grid.type, grid.voltage_v, tuple(flow)) for flow in flows]
         for index, registers in self.registers.items():
-            power_w = grid_power_w(grid.type, grid.voltage_v, tuple(flows[index]))
-            for end_s, demand_w in registers.count(power_w, second - 1, second):
+            for end_s, demand_w in registers.count(self._powers_w[index], second - 1, second):
                 self.tally.quarter(index, int(end_s), demand_w)
-        self.tally.second(flows[self.tree.root], self._building.sun_a, cars_wh)
+        self.tally.second(self._powers_w[self.tree.root], self._building.sun_a, cars_wh)
         if self.now_s % self._sample_every_s == 0:
             self.tally.samples.append(self._sample(flows))
 

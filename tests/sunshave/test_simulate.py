@@ -84,20 +84,22 @@ def test_the_report_has_the_charts_and_stands_alone(tmp_path: Path) -> None:
     assert "out/report.html" in done.stderr
 
 
-def test_what_sunshave_decide_makes_of_the_export_is_the_same_again(tmp_path: Path) -> None:
-    """The export has every record and the moment of every written decision: nothing is refused, as many are decided."""
-    done = simulate(tmp_path, {**SMALL, "hours": 0.4}, "--no-report", "--export", "run.jsonl")
-    decided = subprocess.run(
-        [COMMAND, "decide", "run.jsonl"], cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-    )
+def test_the_export_is_decided_again_the_same(tmp_path: Path) -> None:
+    """It has every record, every moment and every decision, also those after a restart: `replay` finds them the same,
+    and `decide` refuses nothing."""
+    document = {**SMALL, "hours": 0.4, "faults": FAULTS}
+    done = simulate(tmp_path, document, "--no-report", "--export", "run.jsonl")
+    again = [
+        subprocess.run([COMMAND, word, "run.jsonl"], cwd=tmp_path, capture_output=True, timeout=TIMEOUT_S, check=False)
+        for word in ("decide", "replay")
+    ]
 
-    answers = [json.loads(line) for line in decided.stdout.splitlines()]
-    summary = json.loads(done.stdout)
-    assert (0, 0) == (done.returncode, decided.returncode)
-    assert [] == [answer for answer in answers if "deadletter" in answer]
-    assert summary["total"]["decisions"] == len(answers)
-    sent = sum(len(d["setpoints"]) for answer in answers for d in answer["decisions"])
-    assert summary["total"]["setpoints"] == sent
+    total = json.loads(done.stdout)["total"]
+    answers = [json.loads(line) for line in again[0].stdout.splitlines()]
+    assert (0, 0, 0) == (done.returncode, *(each.returncode for each in again)), again[1].stderr
+    assert total["decisions"] == len(answers) == sum("decisions" in answer for answer in answers)
+    assert total["decisions"] == json.loads(again[1].stdout)["same"]
+    assert total["faults"]["restart"] > 0
 
 
 def test_every_error_is_named_with_its_path(tmp_path: Path) -> None:
