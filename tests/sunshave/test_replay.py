@@ -86,6 +86,7 @@ def recorded(stream: Stream) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_a_history_is_decided_again_to_the_bit(stream: Stream, tmp_path: Path) -> None:
     """After a kill -9, limits, and a changed document: all the same, exit 0; one that was tampered with is found."""
     live_through_a_lot(stream, tmp_path)
@@ -127,6 +128,7 @@ def export_reads_alike(stream: Stream, file: Path, decided: list[dict[str, Any]]
 
 @pytest.mark.kafka
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_a_history_without_its_beginning_goes_on_from_what_the_workers_kept(tmp_path: Path) -> None:
     """Old records are gone: what cannot be decided again is counted and said, the rest is the same."""
     with running_kafka() as node:
