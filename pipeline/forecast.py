@@ -40,9 +40,14 @@ def noted(past: Past | None, at_ms: int, power_w: float) -> Past:
     return Past(at_ms, power_w, since_ms, past.power_w * (at_ms - from_ms), means)
 
 
+def has_history(past: Past | None, at_ms: int) -> bool:
+    """Whether something better than the last value is known."""
+    return past is not None and len(past.means) >= KEPT and at_ms - past.at_ms <= GAP_MS
+
+
 def forecast_w(past: Past | None, at_ms: int, last_w: float, left_s: float) -> float:
     """Signed, for the `left_s` that are left of the window. `last_w` was read at `at_ms`."""
-    if past is None or len(past.means) < KEPT or at_ms - past.at_ms > GAP_MS:
+    if past is None or not has_history(past, at_ms):
         return last_w
     usual_w = float(max(past.means))
     return usual_w if left_s > LAST_S else max(last_w, usual_w)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from pipeline.energy import TIGHT_MS, WH_PER_WS, Used, used
+from pipeline.forecast import has_history
 from pipeline.moments import to_moment, to_ms
 from pipeline.peaks import Peaks, keep_newest_months, months_w, retire, standing
 from pipeline.records import ClosedWindow, WindowView
@@ -51,7 +52,7 @@ class RunningWindow:
     threshold_w: float
     cost_of_1kw_eur: float
     worth_w: float
-    """What a raise leaves free: so much power until the end of the window is not worth a setpoint."""
+    """What a raise leaves free where the load is known to move: so much power until the end is not worth a setpoint."""
 
 
 def running_window(tree: Tree, state: LocationState, node: Node, now_ms: int) -> RunningWindow:
@@ -67,7 +68,7 @@ def running_window(tree: Tree, state: LocationState, node: Node, now_ms: int) ->
     used_wh = cap_w * (known_from_ms - start_ms) / 1000 * WH_PER_WS + (found.wh if found else 0.0)
     left_s = (end_ms - now_ms) / 1000
     allowed_w = (cap_w * window_s - used_wh * 3600) / left_s
-    worth_w = WORTH * cap_w * window_s / left_s
+    worth_w = WORTH * cap_w * window_s / left_s if has_history(peaks.meter.past, now_ms) else 0.0
     if left_s <= capacity.reaction_s:
         worth_w = 0.0
         allowed_w = min(allowed_w, _next_cap_w(peaks, start_ms, end_ms, used_wh * 3600 / window_s))
