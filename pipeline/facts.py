@@ -41,6 +41,8 @@ class Fact:
     online: bool
     silent: bool
     wants: bool
+    suspended: bool
+    """Whether its car sleeps: takes nothing of what it is offered, or took nothing before it was paused."""
     wanted_a: float
     """What it would take if there were enough; 0 when it is idle."""
     wanted_by: str
@@ -53,10 +55,6 @@ class Fact:
     """That meter's id."""
     leaving: Leaving | None
     """Where it was removed from its location, and winds down (`pipeline.winding_down`)."""
-
-    @property
-    def suspended(self) -> bool:
-        return self.state.reading is not None and self.state.reading.status == "SuspendedEV"
 
     @property
     def on_one(self) -> bool:
@@ -133,6 +131,7 @@ def _fact(tree: Tree, socket: Socket, state: LocationState, ages: dict[int, Mete
         online=reading is not None and reading.online,
         silent=reading is not None and now_ms - reading.at_ms > control.silent_s * 1000,
         wants=wants,
+        suspended=wants and _sleeps(own, control, now_ms),
         wanted_a=wanted_a,
         wanted_by=wanted_by,
         standing_a=_settable_a(socket, _standing_a(own, now_ms)),
@@ -146,6 +145,14 @@ def _held_on_its_phases(own: ConnectorState, control: Control, now_ms: int) -> b
     """Whether it was switched, or started on one phase, less than `switch_hold_s` ago (`pipeline.switching`)."""
     moments = (own.switched_ms, own.started_ms if own.one_phase else None)
     return any(at_ms is not None and now_ms - at_ms < control.switch_hold_s * 1000 for at_ms in moments)
+
+
+def _sleeps(own: ConnectorState, control: Control, now_ms: int) -> bool:
+    """For `turn_s` after it was paused it still counts as asleep: else it would be first in the queue, be offered
+    current that it does not take, and be last again, every few seconds. Later it is asked anew."""
+    if own.reading is not None and own.reading.status == "SuspendedEV":
+        return True
+    return own.slept_ms is not None and now_ms - own.slept_ms < control.turn_s * 1000
 
 
 def _use_of(tree: Tree, socket: Socket, phases: tuple[int, ...]) -> PhaseUse:

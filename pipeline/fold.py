@@ -78,6 +78,7 @@ def _fold_charger(tree: Tree, state: LocationState, record: ChargerReading, rece
     current_a = None if record.current_a is None else tuple(record.current_a)
     reading = Reading(at_ms, record.online, record.status, transaction, current_a)
     _note_wish(connector, before, reading)
+    _note_sleep(connector, before, reading)
     connector.reading = reading
     connector.recent.append(reading)
     if len(connector.recent) > RECENT_READINGS:
@@ -96,6 +97,14 @@ def _note_wish(connector: ConnectorState, before: Reading | None, reading: Readi
         and before.transaction != reading.transaction
     ):
         connector.wants_since_ms = reading.at_ms
+
+
+def _note_sleep(connector: ConnectorState, before: Reading | None, reading: Reading) -> None:
+    """A car that sleeps reports SuspendedEV only while it is offered something; paused, it looks like any other."""
+    if reading.status == "SuspendedEV":
+        connector.slept_ms = reading.at_ms
+    elif reading.status != "SuspendedEVSE" or (before is not None and before.transaction != reading.transaction):
+        connector.slept_ms = None
 
 
 def _fold_feedback(tree: Tree, state: LocationState, record: Feedback, received_ms: int) -> str | None:

@@ -104,6 +104,8 @@ class ConnectorState(Struct, array_like=True, gc=False):
     """When it was last switched to another number of phases."""
     burst_ms: int | None = None
     """The start of the window in which it was last started, where windows are used in bursts (`pipeline.bursts`)."""
+    slept_ms: int | None = None
+    """The newest report that its car takes nothing of its offer (SuspendedEV), if it has only been paused since."""
     told: list[tuple[int, float]] = field(default_factory=list)
     """The limits that it was told last (ms, amperes), renewals left out: between two reports it may have obeyed any."""
     ignores_phases: bool = False

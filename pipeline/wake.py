@@ -72,6 +72,8 @@ def _of_connector(own: ConnectorState, control: Control) -> Iterator[float]:
     for grant in own.grants:
         if grant.until_ms is not None:
             yield grant.until_ms + control.lease_skew_s * 1000
+    if own.slept_ms is not None:
+        yield own.slept_ms + control.turn_s * 1000
     for moment_ms in (own.switched_ms, own.started_ms):
         if moment_ms is not None:
             yield moment_ms + control.switch_hold_s * 1000
