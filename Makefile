@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick lint format soak fuzz dashboards lock clean
+.PHONY: help demo test test-quick lint format soak bench fuzz dashboards lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -39,6 +39,13 @@ SOAK_S ?= 1800
 soak: $(VENV)/.installed ## break all that can break, for SOAK_S seconds on one broker, and as long on three
 	$(BIN)/python -m tests.soak.run --seconds $(SOAK_S) --nodes 1
 	$(BIN)/python -m tests.soak.run --seconds $(SOAK_S) --nodes 3
+
+RIVALS := $(VENV)/rivals
+bench: $(VENV)/.installed ## what a record, a decision and a recovery cost, beside other stream processors
+	test -x $(RIVALS)/bin/python || $(PYTHON) -m venv $(RIVALS)
+	-$(RIVALS)/bin/python -m pip install --quiet --upgrade pip
+	-$(RIVALS)/bin/python -m pip install --quiet --editable . --group bench
+	$(BIN).python -m tests.bench --rivals-python $(RIVALS)/bin/python
 
 fuzz: $(VENV)/.installed ## the property tests, for long
 	SUNSHAVE_HYPOTHESIS=long $(BIN)/python -m pytest -m "not embedded and not kafka and not influxdb and not mosquitto and not node" tests/topology tests/pipeline

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pipeline.energy import note_energy
 from pipeline.moments import to_ms
 from pipeline.records import MeterReading
-from pipeline.state import RECENT_READINGS, LocationState, MeterPoint, MeterState
+from pipeline.state import LocationState, MeterPoint, MeterState
 from topology.location import Capacity
 from topology.phases import grid_power_w
 from topology.tree import Tree
@@ -20,6 +20,9 @@ from topology.tree import Tree
 FUTURE_MS = 10_000
 """A record further ahead than this is a dead letter. Less: a clock that runs fast loses its readings; more: a wrong
 clock holds a reading "newest" for longer than anybody can wait."""
+KEPT_POINTS = 32
+"""Readings kept per meter between two written decisions (at 1 Hz half a minute; a decision is written every ten
+seconds). Fewer: a rise may be put down to the wrong moment; more: the first decision after a backlog takes longer."""
 
 
 @dataclass(slots=True)
@@ -112,5 +115,5 @@ def _note_newest(meter: MeterState, points: list[MeterPoint]) -> None:
             newest_ms = point.at_ms
             news.append(point)
             meter.newest = point
-    if len(news) > RECENT_READINGS:
-        del news[:-RECENT_READINGS]
+    if len(news) > KEPT_POINTS:
+        del news[:-KEPT_POINTS]
