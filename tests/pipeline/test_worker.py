@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.records import CHARGERS, FEEDBACK, LIMITS, LOCATIONS, METERS
+from pipeline.records import CHARGERS, FEEDBACK, LIMITS, LOCATIONS, METERS, SETPOINTS
 from tests.parts import free_port
 from tests.parts.brokers import Broker
 from tests.parts.stream import House, Stream, Worker, house, prepared, show, workers_on
@@ -137,6 +137,27 @@ def test_a_known_location_is_never_unknown(stream: Stream, start: Callable[..., 
     stream.wait(lambda: stream.decisions(home.name))
 
     assert letters == len(stream.dead_letters())
+    assert 0 == worker.stop()
+
+
+@pytest.mark.slow
+def test_a_removed_location_is_told_to_stop_and_forgotten(stream: Stream, start: Callable[..., Worker]) -> None:
+    """On the topic of setpoints: 0 A for each connector, then a null value."""
+    home = House(stream, next(names))
+    stream.put(LOCATIONS, home.name, house(home.name) | {"control": {"ack_s": 2}})
+    home.read_once()
+    worker = start()
+    stream.wait(lambda: limits_a(stream, home.name) == [20.0, 20.0])
+
+    stream.put(LOCATIONS, home.name, None)
+
+    keys = {f"{home.name}-{letter}/1" for letter in "AB"}
+
+    def said(key: str) -> list[Any]:
+        return [seen.value for seen in stream.tail.look(SETPOINTS) if seen.key == key]
+
+    stream.wait(lambda: all(said(key)[-1] is None for key in keys))
+    assert {(0.0, "removed")} == {(said(key)[-2]["limit_a"], said(key)[-2]["reason"]) for key in keys}
     assert 0 == worker.stop()
 
 
