@@ -17,8 +17,6 @@ RAMP_S = 15
 """For so long a rise of the meter may be a car's ramp, which the charger's next reading tells (design §9)."""
 FOLLOW_S = 6
 """From a setpoint to the current that follows it: the charger's and the car's own time."""
-TRIES = 3
-"""How often an answer may be missing before a charger that does not listen is worked around."""
 
 
 class Caps:
@@ -84,7 +82,7 @@ def reaction_s(site: Shared, control: Control) -> int:
     """How long after a rise of the house's load an overload is not the controller's fault.
 
     Until the meter and then the chargers have reported, a ramp is no excuse any more, the setpoint has arrived and the
-    car has followed; and where answers may be missing, until the charger was asked again and the others make up for it.
+    car has followed; where answers may be missing, also until that is noticed and the others make up for it.
     """
     if site.reaction_s is not None:
         return site.reaction_s
@@ -92,4 +90,4 @@ def reaction_s(site: Shared, control: Control) -> int:
     once_s = site.meter_every_s + max(RAMP_S, site.charger_every_s) + round(control.interval_s) + FOLLOW_S
     late_s = 3 * faults.delay_s
     unsure = faults.loss or faults.reject or faults.timeout or faults.ignore or faults.offline_per_hour
-    return once_s + late_s + (round(TRIES * (control.ack_s + 2 * faults.delay_s)) if unsure else 0)
+    return once_s + late_s + (round(control.ack_s) + 2 * faults.delay_s if unsure else 0)
