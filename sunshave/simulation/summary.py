@@ -37,7 +37,8 @@ def location_summary(world: World) -> dict[str, Any]:
         },
         "setpoints": {
             "sent": tally.setpoints,
-            "per_car_hour": round(tally.setpoints / plugged_h, 1) if plugged_h else 0,
+            "to_cars": tally.setpoints_to_cars,
+            "per_car_hour": round(tally.setpoints_to_cars / plugged_h, 1) if plugged_h else 0.0,
         },
         "decisions": world.controller.decided,
         "alarms": dict(sorted(world.controller.alarms.items())),

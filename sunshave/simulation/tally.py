@@ -47,7 +47,8 @@ class Tally:
         """Cars that found their connector taken for as long as they would have stayed."""
         self.faults: Counter[str] = Counter()
         self.fault_s: Counter[str] = Counter()
-        self.setpoints = 0
+        self.setpoints = self.setpoints_to_cars = 0
+        """All, and those to connectors with a car in them; the others only renew leases."""
         self.offered_a = [0.0] * len(tree.sockets)
         self.quarters: dict[int, list[tuple[int, float]]] = {}
         """Metered group -> its closed quarters: end (seconds since 1970), watts."""
@@ -72,6 +73,7 @@ class Tally:
     def told(self, socket: int, setpoint: Setpoint) -> None:
         """A setpoint went out."""
         self.setpoints += 1
+        self.setpoints_to_cars += socket in self._here
         self.offered_a[socket] = setpoint.limit_a
 
     def fault(self, kind: str, seconds: int = 0) -> None:
