@@ -170,9 +170,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=1800, help="about how long")
     parser.add_argument("--nodes", type=int, default=1, help="brokers")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="draws the fleet and the faults")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="of faults")
     options = parser.parse_args()
     faults = (options.seconds - Soak(0, 0).heal_s) // (Rest().whole_s + FAULT_S)
-    what = Soak(options.seed, max(1, int(faults)))
+    what = Soak(options.seed, max(1, int(faults)), kinds=tuple(options.kinds))
     _say(f"seed {what.seed}, {what.faults} faults, {options.nodes} node(s)")
     with tempfile.TemporaryDirectory(prefix="sunshave-soak-") as folder, running_cluster(options.nodes) as nodes:
         broker = Broker(bootstrap_of(nodes), "kafka", 6.0)
