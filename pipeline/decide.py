@@ -19,7 +19,8 @@ from pipeline.leases import due, note_sent, setpoint
 from pipeline.moments import to_moment
 from pipeline.records import ClosedWindow, ConnectorView, Decision, GroupView
 from pipeline.release import Released, release
-from pipeline.sharing import Share, Shares, share
+from pipeline.shares import Share, Shares
+from pipeline.sharing import share
 from pipeline.solar import Sun, distinct, whole_budget_a
 from pipeline.state import ConnectorState, LocationState
 from pipeline.wander import kept_free_total_a

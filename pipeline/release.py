@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pipeline.allocation import EPS_A, Ask, Rows, blocking_row, fill, take
 from pipeline.constraints import Constraints
 from pipeline.facts import Fact
-from pipeline.sharing import Share, Shares
+from pipeline.shares import Share, Shares
 from pipeline.solar import Sun, distinct, whole_budget_a
 from pipeline.switching import largest_step_over
 from topology.location import Control

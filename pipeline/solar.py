@@ -12,8 +12,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pipeline.allocation import EPS_A, Rows
+from pipeline.allocation import EPS_A, Ask, Rows
+from pipeline.facts import Fact
 from pipeline.state import ConnectorState
+from pipeline.switching import Phases
+from topology.steps import ceil_to_step
 from topology.tree import Socket
 
 
@@ -68,9 +71,16 @@ class Timer:
     uncovered_since_ms: int | None
 
 
-def threshold_a(socket: Socket, min_a: float, high_a: float) -> float:
+def smart(fact: Fact) -> bool:
+    """Whether it lives in Smart Solar, with a threshold, and not in Solar Only, with timers."""
+    return fact.socket.mode == "smart_solar"
+
+
+def threshold_a(fact: Fact) -> float:
     """What a Smart Solar car is always offered: its threshold, not below its minimum, not above what it wants."""
-    return min(max(socket.solar.min_threshold_a, min_a), high_a)
+    socket = fact.socket
+    always_a = min(max(socket.solar.min_threshold_a, fact.min_a), fact.wanted_a)
+    return ceil_to_step(always_a, socket.connector.step_a)
 
 
 def timer(sun: Sun, socket: Socket, state: ConnectorState, needs_a: float, now_ms: int) -> Timer:
@@ -89,6 +99,24 @@ def timer(sun: Sun, socket: Socket, state: ConnectorState, needs_a: float, now_m
     since_ms = now_ms if state.uncovered_since_ms is None else state.uncovered_since_ms
     running = state.solar_running and now_ms - since_ms < socket.solar.disable_s * 1000
     return Timer(running, "" if running else name, None, since_ms)
+
+
+def join(sun: Sun, fact: Fact, ask: Ask, chosen: Phases | None) -> None:
+    """A started car takes part in its sun's budget; one that is uncovered keeps its minimum and no more."""
+    is_smart = smart(fact)
+    ask.threshold_a = min(threshold_a(fact), ask.high_a) if is_smart else 0.0
+    solar = fact.socket.solar
+    use = fact.one_use if chosen is not None and chosen.one and fact.one_use is not None else fact.all_use
+    sun.members.append(
+        Member(
+            index=ask.index,
+            smart=is_smart,
+            backup_a=0.0 if is_smart else solar.backup_a,
+            to_start=not is_smart and solar.backup_a > 0 and solar.backup_use == "to_start",
+            total_per_a=use.total,
+            low_a=max(ask.low_a, ask.threshold_a),
+        )
+    )
 
 
 def budget_a(sun: Sun, members: Sequence[Member], backup_a: float, to_start: bool, calm: bool) -> float:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pipeline.allocation import EPS_A, Uses
 from pipeline.constraints import Constraints
 from pipeline.facts import Fact
+from topology.phases import PhaseUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,11 @@ class Phases:
 
     one: bool
     since_ms: int | None
+
+
+def least_use(fact: Fact) -> PhaseUse:
+    """The phases with which a minimum is placed: the first alone, where that can be chosen."""
+    return fact.one_use if fact.one_use is not None and (fact.switchable or fact.on_one) else fact.all_use
 
 
 def phases_of(fact: Fact, fits: bool, sunny: bool, now_ms: int) -> Phases:
