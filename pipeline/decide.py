@@ -21,7 +21,7 @@ from pipeline.records import ClosedWindow, ConnectorView, Decision, GroupView
 from pipeline.release import Released, release
 from pipeline.shares import Share, Shares
 from pipeline.sharing import share
-from pipeline.solar import Sun, distinct, whole_budget_a
+from pipeline.solar import Sun, copies, distinct, whole_budget_a
 from pipeline.state import ConnectorState, LocationState
 from pipeline.wander import kept_free_total_a
 from pipeline.winding_down import Ending, end, endings
@@ -101,16 +101,22 @@ def _shares(
     When somebody has to come down anyway, he comes down far enough for it to last, unless that would cost anybody his
     minimum.
     """
-    if not any(found.wander) and not any(sun.wander_a for sun in suns.values()):
-        return share(facts, found, suns, clocks, control, now_ms)
-    calm = share(facts, found, suns, clocks, control, now_ms, calm=True)
     shares = share(facts, found, suns, clocks, control, now_ms)
+    if not any(found.wander) and not any(sun.wander_a for sun in suns.values()):
+        return shares
+    if not any(_moves(f, shares.of[f.socket.index]) for f in facts):
+        return shares
+    calm = share(facts, found, copies(suns), clocks, control, now_ms, calm=True)
     if calm.phases != shares.phases:  # two plans for different phases cannot be compared
         return shares
     if calm.placed >= shares.placed and any(_comes_down(f, shares.of[f.socket.index]) for f in facts):
         shares.of = calm.of
     shares.calm = calm.of
     return shares
+
+
+def _moves(fact: Fact, target: Share) -> bool:
+    return fact.standing_a is None or abs(fact.standing_a - target.target_a) > EPS_A
 
 
 def _comes_down(fact: Fact, target: Share) -> bool:

@@ -10,7 +10,7 @@ when it has not been for `disable_s`; until then it keeps its minimum. A dip res
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipeline.allocation import EPS_A, Ask, Rows
 from pipeline.facts import Fact
@@ -154,6 +154,14 @@ def whole_budget_a(sun: Sun, calm: bool = False) -> float | None:
     return budget_a(sun, sun.members, backup_a, to_start, calm)
 
 
+def copies(suns: dict[int, Sun]) -> dict[int, Sun]:
+    """The same suns anew: what a sharing writes on them stays its own."""
+    anew = {id(sun): replace(sun) for sun in suns.values()}
+    return {index: anew[id(sun)] for index, sun in suns.items()}
+
+
 def distinct(suns: dict[int, Sun]) -> list[Sun]:
     """Each sun once; `suns` has one entry per connector that lives on it."""
+    if not suns:
+        return []
     return list({id(sun): sun for sun in suns.values()}.values())
