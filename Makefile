@@ -45,7 +45,7 @@ bench: $(VENV)/.installed ## what a record, a decision and a recovery cost, besi
 	test -x $(RIVALS)/bin/python || $(PYTHON) -m venv $(RIVALS)
 	-$(RIVALS)/bin/python -m pip install --quiet --upgrade pip
 	-$(RIVALS)/bin/python -m pip install --quiet --editable . --group bench
-	$(BIN).python -m tests.bench --rivals-python $(RIVALS)/bin/python
+	$(BIN)/python -m tests.bench --rivals-python $(RIVALS)/bin/python
 
 fuzz: $(VENV)/.installed ## the property tests, for long
 	SUNSHAVE_HYPOTHESIS=long $(BIN)/python -m pytest -m "not embedded and not kafka and not influxdb and not mosquitto and not node" tests/topology tests/pipeline
