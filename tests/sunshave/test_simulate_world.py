@@ -92,7 +92,7 @@ def test_two_equal_cars_fare_alike(tmp_path: Path) -> None:
     assert {25 * 0.73 * 0.69 < car["got_kwh"] * 2 < 25 * 0.75 * 0.69 for car in summary["cars"]} == {True}
 
 
-@pytest.mark.parametrize(("example", "hours"), [("home.yaml", 2), ("apartments.yaml", 1.8), ("depot.yaml", 0.6)])
+@pytest.mark.parametrize(("example", "hours"), [("home.yaml", 1.2), ("apartments.yaml", 0.75), ("depot.yaml", 0.4)])
 def test_the_examples_run_and_no_overload_could_have_been_avoided(example: str, hours: float) -> None:
     """Their first hours, with the faults that they have."""
     simulation = read_simulation(EXAMPLES / example, hours=hours)
