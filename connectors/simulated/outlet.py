@@ -36,6 +36,8 @@ class Outlet:
     limit_phases: int = 3
     lease_until_s: float = -1.0
     seq: int = -1
+    answer: str = "superseded"
+    """To the setpoint of that number."""
     offline_until_s: int = -1
     charge: Charge | None = None
     transaction: int = 0
@@ -81,10 +83,16 @@ class Outlet:
         self.transaction += charge is not None
 
     def take(self, order: Order, now_s: int, *, rejects: bool = False, ignores: bool = False) -> str:
-        """A setpoint arrives: the terminal state that its dispatcher answers. One that is ignored is accepted, too."""
-        if order.seq <= self.seq:
+        """A setpoint arrives: the terminal state that its dispatcher answers. One that is ignored is accepted, too; one
+        that comes again is a repetition and gets the same answer (design §9)."""
+        if order.seq < self.seq:
             return "superseded"
-        self.seq = order.seq
+        if order.seq > self.seq:
+            self.seq = order.seq
+            self.answer = self._answer(order, now_s, rejects, ignores)
+        return self.answer
+
+    def _answer(self, order: Order, now_s: int, rejects: bool, ignores: bool) -> str:
         if now_s >= order.valid_until_s:
             return "expired"
         if rejects:
