@@ -5,9 +5,9 @@ hour, each of which may be a write into a charger's flash. So a *raise* leaves f
 again: its level since the last step plus twice its spread. Decreases and fair shares know nothing of this; the fuse is
 not protected by statistics.
 
-The spread is taken from successive differences of the meter (the unmanaged load itself moves only when that is certain,
-`pipeline.ramps`), clipped, so that a kettle's step or a car's ramp hardly counts as noise, and only once there are
-enough readings to call it one.
+The spread is the median of successive differences of the meter (the unmanaged load itself moves only when that is
+certain, `pipeline.ramps`), followed in small steps: a kettle's step or a car's ramp hardly counts as noise, however
+large it is. It is used only once there are enough readings to call it one.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ late."""
 LEVEL_SHARE = 0.05
 """Of a new reading in the level, once there are enough since the last step. Larger: limits follow the noise; smaller: a
 slow drift is noticed late."""
-SPREAD_SHARE = 0.02
-"""Of a new difference in the spread: it remembers the last hundred or so."""
-SIGMA_PER_DIFFERENCE = 0.886
-"""The mean difference of two draws from a normal distribution is 1.128 σ."""
+STEP_A, STEP_SHARE = 0.02, 0.05
+"""How far the median moves with each difference, and how much of itself more. Larger: it jumps with each car that
+ramps; smaller: a noise of 1 A is believed after more than half a minute."""
+SIGMA_PER_MEDIAN = 1.048
+"""The median difference of two draws from a normal distribution is 0.954 σ."""
 SIGMAS = 2.0
 """How far above its level the load is expected to come again. In a closed loop of one car and of four, with a step
 every five minutes and a noise of 1 A each second: 1 gives 60 and 26 setpoints an hour and car, 1.5 gives 28 and 26, 2
 gives 24 and 18, for 0.93 to 0.98 of the energy that could be had."""
 QUIET_A = 0.1
 """Less than this is no noise worth leaving free: it would cost everybody a step for a kettle of minutes ago."""
-CLIP_A = 0.5
-"""A difference counts at most this much above four spreads: what is larger is a step, not noise."""
+FAR_A, FAR_SPREADS = 0.5, 4.0
+"""Further from its level than this the load has made a step, and has a new one."""
 
 
 def noted(before: Wander | None, load_a: tuple[float, ...], meter_a: tuple[float, ...]) -> Wander:
@@ -39,14 +40,13 @@ def noted(before: Wander | None, load_a: tuple[float, ...], meter_a: tuple[float
     phases = len(load_a)
     if before is None or len(before.load_a) != phases or len(before.steady) != phases:
         return Wander(0, load_a, meter_a, load_a, (0.0,) * phases, (1,) * phases)
-    share = max(SPREAD_SHARE, 1.0 / (before.readings + 1))
     level, spread, steady = [], [], []
     for p, old_spread in enumerate(before.spread_a):
-        largest = 4 * old_spread + CLIP_A
-        moved = min(abs(meter_a[p] - before.meter_a[p]), largest)
-        spread.append(old_spread + share * (moved - old_spread))
+        step = STEP_A + STEP_SHARE * old_spread
+        rises = abs(meter_a[p] - before.meter_a[p]) > old_spread
+        spread.append(old_spread + step if rises else max(0.0, old_spread - step))
         away = load_a[p] - before.level_a[p]
-        readings = 1 if abs(away) > largest else before.steady[p] + 1
+        readings = 1 if abs(away) > FAR_A + FAR_SPREADS * old_spread else before.steady[p] + 1
         level.append(before.level_a[p] + max(LEVEL_SHARE, 1.0 / readings) * away)
         steady.append(min(readings, 1000))
     return Wander(before.readings + 1, load_a, meter_a, tuple(level), tuple(spread), tuple(steady))
@@ -75,5 +75,5 @@ def kept_free_total_a(wander: Wander | None) -> float:
 
 
 def _free_a(last_a: float, level_a: float, spread_a: float, readings: int) -> float:
-    reach_a = SIGMAS * SIGMA_PER_DIFFERENCE * (1 + 1 / readings) ** 0.5 * spread_a
+    reach_a = SIGMAS * SIGMA_PER_MEDIAN * (1 + 1 / readings) ** 0.5 * spread_a
     return max(0.0, level_a + reach_a - last_a) if reach_a >= QUIET_A else 0.0
