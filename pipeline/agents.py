@@ -80,7 +80,7 @@ class Shell:
         self._unread.clear()
         self.active = True
         self.epoch += 1
-        self.membership.doubtful = False  # recovery went through: the group knows us
+        self.membership.tick()  # a worker frozen in the middle of its recovery comes back into a group that went on
         metrics.REBALANCES.inc()
         metrics.LOCATIONS.set(self.locations)
         log.info("generation %d: %d partition(s), %d location(s)", generation, len(partitions), self.locations)

@@ -10,8 +10,6 @@ from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 
-FORGOTTEN_SOCKETS = ("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning",)
-"""For tests that take brokers away: kafka-python does not close the sockets of connections that it gave up."""
 LOOK_S = 10.0
 """For a look. Less: a loaded broker has not answered; more: a test waits for what never comes."""
 

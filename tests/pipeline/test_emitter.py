@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 from aiokafka import AIOKafkaProducer
 
+from pipeline.agents import Clock, Shell
 from pipeline.emission import Emission
 from pipeline.emitter import Emitter, Membership
 
@@ -64,3 +67,20 @@ def test_offsets_may_be_committed_when_all_is_written() -> None:
 def test_between_two_owners_nothing_may_be_committed() -> None:
     """What was folded waits in engines that may be thrown away: the next owner reads it again."""
     assert not asyncio.run(_flush(Owner(active=False)))
+
+
+def test_a_worker_frozen_while_it_recovers_is_in_doubt_when_it_begins() -> None:
+    """The group may have gone on without it: found by the soak, whose thawed worker sent old setpoints again."""
+
+    async def confirmed() -> bool:
+        return True
+
+    table = SimpleNamespace(foreign=set(), kept={0: {}})
+    shell = Shell(SimpleNamespace(rebalancing=False), table, Clock())  # type: ignore[arg-type]
+    shell.membership = Membership(0.02, confirmed)
+    shell.emitter = Emitter(None, shell, shell.membership)  # type: ignore[arg-type]
+    time.sleep(0.05)
+
+    shell.begin(2, {0}, [])
+
+    assert shell.membership.doubtful

@@ -14,12 +14,10 @@ from sunshave.commands.topics import topics
 from tests.parts.brokers import Broker
 from tests.parts.kafka import bootstrap_of, running_cluster
 from tests.parts.stream import House, Stream, house, workers_on
-from tests.parts.tail import FORGOTTEN_SOCKETS
 
 pytestmark = [
     pytest.mark.kafka,
     pytest.mark.slow,
-    pytest.mark.filterwarnings(*FORGOTTEN_SOCKETS),
 ]
 
 BACK_S = 60.0

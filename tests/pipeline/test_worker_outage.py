@@ -16,11 +16,8 @@ from sunshave.commands.topics import topics
 from tests.parts.brokers import Broker
 from tests.parts.kafka import running_kafka
 from tests.parts.stream import House, Worker, house, prepared, workers_on
-from tests.parts.tail import FORGOTTEN_SOCKETS
 from tests.parts.tansu import running_tansu
 from tests.parts.waiting import wait_until
-
-pytestmark = pytest.mark.filterwarnings(*FORGOTTEN_SOCKETS)
 
 START_S = 60.0
 """For a worker to find out and to say so: 2 s, when nothing else uses the cores."""
