@@ -43,7 +43,7 @@ FAULTS = {
     "ignore": 0.1,
     "offline_per_hour": 6,
     "meter_outages_per_hour": 6,
-    "restarts_per_hour": 6,
+    "restarts_per_hour": 20,
 }
 
 
