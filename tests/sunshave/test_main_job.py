@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -159,6 +160,7 @@ def _recorded(
             meter = wait_until(
                 lambda: influxd.rows("SELECT * FROM meter WHERE location = 'strict-1' LIMIT 1"), WAIT_S, "no meter"
             )
+            time.sleep(CHARGER_LOOKS_S)
         finally:
             charger.kill()
             said = [json.loads(line) for line in charger.communicate()[0].splitlines()]
@@ -168,6 +170,10 @@ def _recorded(
     # the recorded meter does not show the car, so that what the car reports is taken off it.
     assert floor_to_step(25 - max(record["current_a"]), 0.1) == written_a[0]
     assert record["current_a"] == [meter[0][f"current_l{p}_a"] for p in (1, 2, 3)]
+
+
+CHARGER_LOOKS_S = 1.0
+"""The charger says which limit it obeys a moment after it took it. Less: it is gone before."""
 
 
 def _written_a(influxd: Node, accepted_a: float) -> list[float] | None:
