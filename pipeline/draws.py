@@ -31,11 +31,11 @@ class Draw:
     reading: Reading | None
     exact: bool
     taken_off: Vector
-    least_a: Vector
+    least_a: Sequence[float]
     """At least, whatever it did since; what its next report says is known already where that is in."""
-    most_a: Vector
+    most_a: Sequence[float]
     """At most, had it not risen above what it reported."""
-    risen_a: Vector
+    risen_a: Sequence[float]
     """At most."""
     total_a: float
     power_per_volt: float
@@ -84,15 +84,8 @@ def _draw(tree: Tree, point: MeterPoint, car: Fact, left: Vector | None) -> Draw
         return Draw(car, reading, False, nothing, nothing, nothing, nothing, 0.0, 0.0)
     assert reading.current_a is not None
     exact = reading.at_ms == point.at_ms
-    least_a = most_a = risen_a = taken_off
-    if not exact:
-        later = _taken_off(phases, car, after, left)
-        if later is not None and after is not None:
-            told_a = _least_told_a(car, reading.at_ms, after.at_ms)
-            least_a = tuple([min(a, b, told_a) for a, b in zip(taken_off, later, strict=True)])
-            most_a = risen_a = tuple(map(max, taken_off, later))
-        else:
-            least_a, risen_a = (0.0,) * phases, _risen_a(car, taken_off)
+    later = _taken_off(phases, car, after, left)
+    least_a, most_a, risen_a = _between(car, taken_off, later, reading, after, exact)
     return Draw(
         car=car,
         reading=reading,
@@ -157,6 +150,7 @@ def bounds_at(tree: Tree, points: list[MeterPoint], cars: list[Fact], last: list
 
 
 def sum_of(tree: Tree, draws: list[Draw]) -> Bounds:
+    """The bounds of all cars together, from those of each."""
     phases = range(tree.phases)
     return Bounds(
         least_a=[sum([d.least_a[p] for d in draws]) for p in phases],
@@ -206,16 +200,28 @@ def _span(phases: int, car: Fact, reports: list[Reading], k: int, exact: bool) -
     loads = _loads(phases, car, reports[k])
     if loads is None:
         return (0.0,) * (3 * phases)
-    load_a = loads[0]
+    after = reports[k + 1] if k + 1 < len(reports) else None
+    later = _loads(phases, car, after)
+    least_a, most_a, risen_a = _between(car, loads[0], later[0] if later else None, reports[k], after, exact)
+    return (*least_a, *most_a, *risen_a)
+
+
+def _between(
+    car: Fact,
+    load_a: Sequence[float],
+    later_a: Sequence[float] | None,
+    reading: Reading,
+    after: Reading | None,
+    exact: bool,
+) -> tuple[Sequence[float], Sequence[float], Sequence[float]]:
+    """Least, most and risen of one car that reported `load_a`, and after that `later_a`, if it has already."""
     if exact:
-        return (*load_a, *load_a, *load_a)
-    after = _loads(phases, car, reports[k + 1]) if k + 1 < len(reports) else None
-    if after is not None:
-        told_a = _least_told_a(car, reports[k].at_ms, reports[k + 1].at_ms)
-        least_a = [min(a, b, told_a) for a, b in zip(load_a, after[0], strict=True)]
-        most_a = list(map(max, load_a, after[0]))
-        return (*least_a, *most_a, *most_a)
-    return (*(0.0,) * phases, *load_a, *_risen_a(car, load_a))
+        return load_a, load_a, load_a
+    if later_a is None or after is None:
+        return (0.0,) * len(load_a), load_a, _risen_a(car, load_a)
+    told_a = _least_told_a(car, reading.at_ms, after.at_ms)
+    most_a = list(map(max, load_a, later_a))
+    return [min(a, b, told_a) for a, b in zip(load_a, later_a, strict=True)], most_a, most_a
 
 
 def _least_told_a(car: Fact, from_ms: int, to_ms: int) -> float:

@@ -95,8 +95,9 @@ def _burst_fits(
     started_ms = fact.state.burst_ms
     if not _runs(fact):
         fits = fits and may_start(found.bursts, taken, uses, more_a, started_ms)
-        if fits:
-            shares.bursts[fact.socket.index] = max(b.start_ms for b in found.bursts.values())
+        own = [found.bursts[row].start_ms for row, _ in uses if row in found.bursts]
+        if fits and own:
+            shares.bursts[fact.socket.index] = max(own)
         return fits
     if fits:
         return True

@@ -180,7 +180,6 @@ class MeterState(Struct, array_like=True, gc=False):
     """Counts readings that may change a window that has closed (`WindowBook.changes`)."""
     # decided
     past: Past | None = None
-    # decided
     walked_ms: int = -1
     """The newest reading at the last written decision."""
 

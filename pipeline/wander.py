@@ -26,9 +26,10 @@ ramps; smaller: a noise of 1 A is believed after more than half a minute."""
 SIGMA_PER_MEDIAN = 1.048
 """The median difference of two draws from a normal distribution is 0.954 σ."""
 SIGMAS = 2.0
-"""How far above its level the load is expected to come again. In a closed loop of one car and of four, with a step
-every five minutes and a noise of 1 A each second: 1 gives 60 and 26 setpoints an hour and car, 1.5 gives 28 and 26, 2
-gives 24 and 18, for 0.93 to 0.98 of the energy that could be had."""
+"""How far above its level the load is expected to come again. Less: more setpoints; more: less energy. In a closed loop
+with a step every five minutes and a noise of 0.5, 1 and 2 A each second: one car 24, 46 and 68 setpoints an hour, four
+cars 18, 35 and 26 each, two that draw less than they might 27, 20 and 29; 0.82 to 0.98 of the energy (half an hour, one
+seed; chance moves them by half)."""
 QUIET_A = 0.1
 """Less than this is no noise worth leaving free: it would cost everybody a step for a kettle of minutes ago."""
 FAR_A, FAR_SPREADS = 0.5, 4.0
