@@ -10,15 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.facts import Fact
+from pipeline.orders import least_told_a
 from pipeline.state import MeterPoint, Reading
 from topology.phases import Wiring
 from topology.tree import Tree
 
-TAKES_MS = 30_000
-"""How long a charger may obey an order when a newer one is on its way. Less: a car that was paused between two reports
-counts as one that was not; more: a fall of the building is credited later."""
 FITS_A = 0.5
 """A rotation fits the meter when the phase carries the car's current but for this: the noise of two devices."""
+
+WHOLE_SECOND_MS = 999
+"""How long a reading with a time in whole seconds may have been measured after it."""
 
 Vector = tuple[float, ...]
 
@@ -59,33 +60,41 @@ def draws_at(tree: Tree, point: MeterPoint, cars: list[Fact]) -> list[Draw]:
     return sorted(known + unknown, key=lambda d: d.car.socket.name)
 
 
-def _readings_around(car: Fact, at_ms: int) -> tuple[Reading | None, Reading | None]:
-    """The newest reading that is not newer than the meter's, and the one after it; None where none is."""
-    newest = car.state.reading
-    if car.silent or newest is None:
-        return None, None  # what it drew is too long ago to be taken off
-    if newest.at_ms <= at_ms:
-        return newest, None
-    before, after = None, newest
-    for reading in reversed(car.state.recent):
-        if reading.at_ms <= at_ms:
-            before = reading
-            break
-        after = reading
-    return before, after
+def measured_until_ms(point: MeterPoint) -> int:
+    """The last moment at which a reading may have been measured: a time in whole seconds is a second long.
+
+    P1 telegrams and most devices say whole seconds, chargers' reports are stamped by our clock. Taken for a point, the
+    second is enough to book the fall of a car that was unplugged in it on the building.
+    """
+    return point.at_ms + WHOLE_SECOND_MS if point.at_ms % 1000 == 0 else point.at_ms
+
+
+def _around(reports: list[Reading], point: MeterPoint) -> tuple[int, int]:
+    """The places of the newest report that is not newer than a meter reading, and of the newest that may not be."""
+    last = len(reports) - 1
+    until_ms = measured_until_ms(point)
+    while last >= 0 and reports[last].at_ms > until_ms:
+        last -= 1
+    first = last
+    while first >= 0 and reports[first].at_ms > point.at_ms:
+        first -= 1
+    return first, last
 
 
 def _draw(tree: Tree, point: MeterPoint, car: Fact, left: Vector | None) -> Draw:
     phases = tree.phases
-    reading, after = _readings_around(car, point.at_ms)
+    reports = _reports(car)
+    first, last = _around(reports, point)
+    reading = reports[first] if first >= 0 else None
     taken_off = _taken_off(phases, car, reading, left)
     if reading is None or taken_off is None:
         nothing = (0.0,) * phases
         return Draw(car, reading, False, nothing, nothing, nothing, nothing, 0.0, 0.0)
     assert reading.current_a is not None
     exact = reading.at_ms == point.at_ms
-    later = _taken_off(phases, car, after, left)
-    least_a, most_a, risen_a = _between(car, taken_off, later, reading, after, exact)
+    around = reports[first : last + 2]
+    loads = [_taken_off(phases, car, each, left) for each in around]
+    least_a, most_a, risen_a = _between(car, loads, around, last + 1 < len(reports), exact)
     return Draw(
         car=car,
         reading=reading,
@@ -164,17 +173,15 @@ def between_reports(phases: int, points: list[MeterPoint], cars: list[Fact]) -> 
     steps = [[0.0] * (3 * phases) for _ in points]
     for car in cars:
         before: Vector = (0.0,) * (3 * phases)
-        was: tuple[int, bool] | None = None
-        readings = [] if car.silent else _reports(car)
-        k = -1
+        was: tuple[int, int, bool] | None = None
+        reports = _reports(car)
         for i, point in enumerate(points):
-            while k + 1 < len(readings) and readings[k + 1].at_ms <= point.at_ms:
-                k += 1
-            here = (k, k >= 0 and readings[k].at_ms == point.at_ms)
-            if here == was or k < 0:
+            first, last = _around(reports, point)
+            here = (first, last, first >= 0 and reports[first].at_ms == point.at_ms)
+            if here == was or first < 0:
                 continue
             was = here
-            now = _span(phases, car, readings, k, here[1])
+            now = _span(phases, car, reports, *here)
             step = steps[i]
             for j, value in enumerate(now):
                 step[j] += value - before[j]
@@ -188,51 +195,41 @@ def between_reports(phases: int, points: list[MeterPoint], cars: list[Fact]) -> 
 
 
 def _reports(car: Fact) -> list[Reading]:
-    """What is kept of a car's reports, oldest first."""
+    """What is kept of a car's reports, oldest first; none of one that is silent: what it drew is too long ago."""
     newest, recent = car.state.reading, car.state.recent
-    if newest is None or (recent and recent[-1].at_ms == newest.at_ms):
+    if car.silent or newest is None:
+        return []
+    if recent and recent[-1].at_ms == newest.at_ms:
         return recent
     return [*recent, newest]
 
 
-def _span(phases: int, car: Fact, reports: list[Reading], k: int, exact: bool) -> Vector:
-    """The bounds of one car after its k-th report: least, most and risen, one after the other."""
-    loads = _loads(phases, car, reports[k])
-    if loads is None:
+def _span(phases: int, car: Fact, reports: list[Reading], first: int, last: int, exact: bool) -> Vector:
+    """The bounds of one car at a reading (`_around`): least, most and risen, one after the other."""
+    around = reports[first : last + 2]
+    loads = [found[0] if found else None for found in [_loads(phases, car, each) for each in around]]
+    if loads[0] is None:
         return (0.0,) * (3 * phases)
-    after = reports[k + 1] if k + 1 < len(reports) else None
-    later = _loads(phases, car, after)
-    least_a, most_a, risen_a = _between(car, loads[0], later[0] if later else None, reports[k], after, exact)
+    least_a, most_a, risen_a = _between(car, loads, around, last + 1 < len(reports), exact)
     return (*least_a, *most_a, *risen_a)
 
 
 def _between(
-    car: Fact,
-    load_a: Sequence[float],
-    later_a: Sequence[float] | None,
-    reading: Reading,
-    after: Reading | None,
-    exact: bool,
+    car: Fact, loads: Sequence[Sequence[float] | None], around: list[Reading], closed: bool, exact: bool
 ) -> tuple[Sequence[float], Sequence[float], Sequence[float]]:
-    """Least, most and risen of one car that reported `load_a`, and after that `later_a`, if it has already."""
+    """Least, most and risen of one car from its reports around a meter reading.
+
+    `loads`: what they said, the first is known. `closed`: whether the last of them is certainly newer than the meter's.
+    """
+    assert loads[0] is not None
     if exact:
-        return load_a, load_a, load_a
-    if later_a is None or after is None:
-        return (0.0,) * len(load_a), load_a, _risen_a(car, load_a)
-    told_a = _least_told_a(car, reading.at_ms, after.at_ms)
-    most_a = list(map(max, load_a, later_a))
-    return [min(a, b, told_a) for a, b in zip(load_a, later_a, strict=True)], most_a, most_a
-
-
-def _least_told_a(car: Fact, from_ms: int, to_ms: int) -> float:
-    """The lowest limit that a car may have obeyed between two reports; each counts until the next is surely taken."""
-    told = car.state.told
-    least_a = float("inf")
-    for i, (at_ms, limit_a) in enumerate(told):
-        replaced_ms = told[i + 1][0] + TAKES_MS if i + 1 < len(told) else to_ms
-        if at_ms <= to_ms and replaced_ms >= from_ms:
-            least_a = min(least_a, limit_a)
-    return least_a
+        return loads[0], loads[0], loads[0]
+    said = [load for load in loads if load is not None]
+    most_a = said[0] if len(said) == 1 else [max(phase) for phase in zip(*said, strict=True)]
+    if not closed or loads[-1] is None:
+        return (0.0,) * len(most_a), most_a, _risen_a(car, most_a)
+    told_a = least_told_a(car.state, around[0].at_ms, around[-1].at_ms)
+    return [min(*phase, told_a) for phase in zip(*said, strict=True)], most_a, most_a
 
 
 def _risen_a(car: Fact, load_a: Sequence[float]) -> Vector:

@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.meter_fold import FUTURE_MS, ahead, fold_meters
 from pipeline.moments import to_ms
+from pipeline.orders import note_report
 from pipeline.records import WANTING, ChargerReading, Feedback, Folded, Limit, MeterReading
 from pipeline.reservations import apply_answer, see
 from pipeline.state import (
@@ -84,6 +85,7 @@ def _fold_charger(tree: Tree, state: LocationState, record: ChargerReading, rece
     if len(connector.recent) > RECENT_READINGS:
         del connector.recent[0]
     see(connector, reading)
+    note_report(connector, reading)
     return None
 
 
@@ -125,6 +127,8 @@ def _fold_feedback(tree: Tree, state: LocationState, record: Feedback, received_
         until_ms=to_ms(record.lease_until) if record.lease_until is not None else at_ms,
         before_a=max(socket.fallback_a, measured_a),
     )
+    for reading in connector.recent:
+        note_report(connector, reading)
     return None
 
 

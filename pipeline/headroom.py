@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.draws import Draw, Vector, bounds_at, draws_at
+from pipeline.draws import Draw, Vector, bounds_at, draws_at, measured_until_ms
 from pipeline.facts import Fact
 from pipeline.ramps import Load, first_load, next_load, put_down_to_cars
 from pipeline.state import MeterPoint, MeterState, Wander
@@ -55,7 +55,8 @@ def difference(tree: Tree, node: Node, meter: MeterState, cars: Sequence[Fact], 
     load = _remembered(meter, phases)
     wander, settled, settled_ms = meter.wander, load, meter.settled_ms
     points = [p for p in meter.recent if p.at_ms > settled_ms and len(p.current_a) == phases] or [meter.newest]
-    open_ms = max(_reported_ms(below, now_ms), points[-OPEN_READINGS].at_ms if len(points) > OPEN_READINGS else -1)
+    reported_ms = _reported_ms(below, now_ms)
+    too_old_ms = points[-OPEN_READINGS].at_ms if len(points) > OPEN_READINGS else -1
     if load is None:
         load = first_load(_raw(points[0], draws_at(tree, points[0], below)))
     draws = draws_at(tree, points[-1], below)
@@ -64,7 +65,7 @@ def difference(tree: Tree, node: Node, meter: MeterState, cars: Sequence[Fact], 
         load = next_load(load, point.current_a, bounds, point.at_ms, at_ms)
         if point.at_ms > meter.walked_ms:
             wander = noted(wander, load.load_a, point.current_a)
-        if point.at_ms <= open_ms or settled is None:
+        if measured_until_ms(point) <= reported_ms or point.at_ms <= too_old_ms or settled is None:
             settled, settled_ms = load, point.at_ms
     assert settled is not None
     power_w, excess_a = _powers(tree, node, points[-1], draws, load)

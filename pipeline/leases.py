@@ -10,9 +10,10 @@ from __future__ import annotations
 from pipeline.allocation import EPS_A
 from pipeline.facts import Fact
 from pipeline.moments import to_moment
+from pipeline.orders import note_told
 from pipeline.records import Setpoint
 from pipeline.reservations import forget_expired
-from pipeline.state import KEPT_TOLD, ConnectorState, Grant
+from pipeline.state import ConnectorState, Grant
 from topology.location import Control
 
 
@@ -76,8 +77,7 @@ def note_sent(
     state.grants = [*waiting, grant]
     state.sent = grant
     state.seq = seq
-    if not state.told or state.told[-1][1] != limit_a:
-        state.told = [*state.told[1 - KEPT_TOLD :], (now_ms, limit_a)]
+    note_told(state, limit_a, now_ms)
     if state.unanswered_since_ms is None:
         state.unanswered_since_ms = now_ms
     if standing_a is None or limit_a > standing_a + EPS_A:

@@ -110,6 +110,11 @@ class ConnectorState(Struct, array_like=True, gc=False):
     """The limits that it was told last (ms, amperes), renewals left out: between two reports it may have obeyed any."""
     ignores_phases: bool = False
     """It drew on all phases when it was told one: until its car leaves it counts as one that cannot switch."""
+    # folded
+    obeys: tuple[int, float, int] | None = None
+    """The order of `told` that it was last seen to obey, and when (`pipeline.orders`): (given_ms, amperes, seen_ms)."""
+    left: tuple[int, int] | None = None
+    """The order that was seen to be over, with those before it: when it was given, and the report that showed it."""
 
 
 class MeterPoint(Struct, array_like=True, gc=False):
