@@ -20,7 +20,7 @@ demo: $(VENV)/.installed ## run the main job on embedded parts, and watch it
 	$(BIN)/sunshave demo
 
 test: $(VENV)/.installed ## all tests, on the real parts that can be had
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 test-quick: $(VENV)/.installed ## the tests that need no broker, database or charger
 	$(BIN)/python -m pytest -m "not embedded and not kafka and not influxdb and not mosquitto and not node and not slow"
