@@ -70,25 +70,35 @@ def plan(seed: int, session_s: float, backlog_s: int, kinds: Sequence[str], coun
 
 @dataclass(slots=True)
 class Chaos:
-    """Does what was planned, one after the other. `calm` is told whether somebody works."""
+    """Does what was planned, one after the other. `calm` is told whether somebody works.
+
+    One worker, the elder, lives from the beginning to the end, for what grows slowly: what kills others freezes it.
+    """
 
     start: Callable[[], Worker]
     nodes: list[Node]
     calm: Callable[[bool], None]
     rest: Rest = Rest()
     workers: list[Worker] = field(default_factory=list)
+    """Those that may die at any time."""
     every: list[Worker] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
+    @property
+    def elder(self) -> Worker:
+        return self.every[0]
+
     def begin(self, workers: int) -> None:
-        for _ in range(workers):
+        self.every.append(self.start())
+        for _ in range(workers - 1):
             self._add()
 
     def happen(self, fault: Fault) -> None:
         """The fault, its end, and some rest."""
         event = Event(fault.kind, time.time(), 0.0)
         self.events.append(event)
-        worker = self.workers[int(fault.pick * len(self.workers))]
+        some = self.every[:1] + self.workers if fault.kind == "freeze" else self.workers
+        worker = some[int(fault.pick * len(some))]
         event.pid = worker.process.pid
         getattr(self, f"_{fault.kind}")(fault, worker)
         event.end_s = time.time()
@@ -103,13 +113,13 @@ class Chaos:
 
     def end(self) -> list[int]:
         """Everybody ends when told; gives the exit statuses."""
-        return [worker.stop() for worker in self.workers]
+        return [worker.stop() for worker in (self.elder, *self.workers)]
 
     def _add(self, *_: object) -> None:
         worker = self.start()
         self.workers.append(worker)
         self.every.append(worker)
-        if len(self.workers) > MOST_WORKERS:
+        if len(self.workers) >= MOST_WORKERS:
             self.workers.pop(0).stop()
 
     def _kill(self, fault: Fault, worker: Worker) -> None:
@@ -130,12 +140,12 @@ class Chaos:
         worker.thaw()
 
     def _backlog(self, fault: Fault, _: Worker) -> None:
-        count = len(self.workers)
+        self.elder.freeze()
         while self.workers:
             self.workers.pop().kill()
         time.sleep(fault.for_s)
-        for _each in range(min(count, 2)):
-            self._add()
+        self._add()
+        self.elder.thaw()
 
     def _broker(self, fault: Fault, _: Worker) -> None:
         node = self.nodes[int(fault.pick * len(self.nodes))]

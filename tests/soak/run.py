@@ -138,7 +138,7 @@ def _weighing(chaos: Chaos) -> Iterator[dict[int, list[float]]]:
 
     def weigh() -> None:
         while not stop.wait(LOOK_S):
-            for worker in list(chaos.workers):
+            for worker in [*chaos.every[:1], *chaos.workers]:
                 size_mb = _resident_mb(worker)
                 if size_mb:
                     sizes_mb[worker.process.pid].append(size_mb)
@@ -171,13 +171,16 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=1, help="brokers")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="draws the fleet and the faults")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="of faults")
+    parser.add_argument("--logs", type=Path, help="a folder for what the workers say (default: forgotten)")
     options = parser.parse_args()
     faults = (options.seconds - Soak(0, 0).heal_s) // (Rest().whole_s + FAULT_S)
     what = Soak(options.seed, max(1, int(faults)), kinds=tuple(options.kinds))
     _say(f"seed {what.seed}, {what.faults} faults, {options.nodes} node(s)")
     with tempfile.TemporaryDirectory(prefix="sunshave-soak-") as folder, running_cluster(options.nodes) as nodes:
         broker = Broker(bootstrap_of(nodes), "kafka", 6.0)
-        report = soak(what, broker, nodes, Path(folder))
+        logs = options.logs or Path(folder)
+        logs.mkdir(parents=True, exist_ok=True)
+        report = soak(what, broker, nodes, logs)
     for line in report.told:
         print(line)
     for line in report.wrong:
