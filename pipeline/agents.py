@@ -16,10 +16,11 @@ from typing import Any
 from faust.types import TP
 
 from pipeline import metrics
+from pipeline.agenda import NEVER_MS
 from pipeline.delivery import BatchSchema, LocationTable
 from pipeline.emission import Batch, Emission
 from pipeline.emitter import Emitter, Membership
-from pipeline.engine import DECISIONS_AT_ONCE, NEVER_MS, Engine
+from pipeline.engine import DECISIONS_AT_ONCE, Engine
 from pipeline.topics import SOURCES
 
 log = logging.getLogger("sunshave.worker")
@@ -54,6 +55,8 @@ class Shell:
         """Whether the engines are ours to speak for: not between a revocation and the next assignment."""
         self.epoch = 0
         """Counts revocations and assignments: what was decided in one epoch is not written in another."""
+        self._assigned_by = self._ended = 0
+        """Of the rebalances that Faust counts: the one of the newest assignment, and the one that is over for us."""
         self._unread: dict[tuple[str, int], int] = {}
         """Records that the broker has and we have not, by topic and partition, at the last poll."""
         self._said_s = 0.0
@@ -80,11 +83,16 @@ class Shell:
         self._unread.clear()
         self.active = True
         self.epoch += 1
+        self._ended = self._assigned_by
         self.membership.tick()  # a worker frozen in the middle of its recovery comes back into a group that went on
         metrics.REBALANCES.inc()
         metrics.LOCATIONS.set(self.locations)
         log.info("generation %d: %d partition(s), %d location(s)", generation, len(partitions), self.locations)
         self.emitter.begin()
+
+    def assigned(self) -> None:
+        """Partitions are given; they are ours when recovery is complete (`begin`)."""
+        self._assigned_by = self._app.rebalancing_count
 
     def revoked(self) -> None:
         """The partitions may be somebody else's from now on."""
@@ -114,7 +122,7 @@ class Shell:
         emissions = []
         share = max(1, DECISIONS_AT_ONCE // max(1, len(self._engines)))
         for partition, engine in self._engines.items():
-            if not self._app.rebalancing:
+            if not self.rebalancing():
                 engine.decide(now_ms, share)
             emission = engine.take()
             if emission:
@@ -125,7 +133,7 @@ class Shell:
     def wake_in_s(self) -> float:
         """Until the next decision is due."""
         now_ms = self._clock()
-        if not self.active or self._app.rebalancing:
+        if not self.active or self.rebalancing():
             return 1.0
         wake_ms = min((engine.wake_ms(now_ms) for engine in self._engines.values()), default=NEVER_MS)
         return max(0.0, min(wake_ms - now_ms, 60_000) / 1000)
@@ -143,7 +151,9 @@ class Shell:
         self._engines.clear()
 
     def rebalancing(self) -> bool:
-        return bool(self._app.rebalancing)
+        """Whether partitions are on their way. Faust says so for a moment longer than it is true: who dropped what he
+        has just been given would not be given it again."""
+        return bool(self._app.rebalancing) and self._app.rebalancing_count != self._ended
 
     # -- what others see
 
@@ -153,7 +163,7 @@ class Shell:
 
     def health(self) -> dict[str, Any]:
         """For /health: ready when the partitions are read and decided; live while the loop turns."""
-        ready = self.active and not self._app.rebalancing and not self.membership.doubtful
+        ready = self.active and not self.rebalancing() and not self.membership.doubtful
         return {
             "ready": ready,
             "live": self.membership.silent_s < 30,

@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from pipeline.backlog import BEHIND_MS, BEHIND_RECORDS, SILENCE_MS
 from pipeline.emission import Batch, Emission
-from pipeline.engine import BEHIND_MS, BEHIND_RECORDS, SILENCE_MS, Engine
+from pipeline.engine import Engine
 from pipeline.kept import DOCUMENT
 from pipeline.moments import parse_moment, rfc3339
 from pipeline.records import CHARGERS, DECISIONS, FEEDBACK, LIMITS, LOCATIONS, METERS, SETPOINTS

@@ -62,7 +62,7 @@ def stream() -> Stream:
 
 def limits_a(stream: Stream) -> list[float]:
     """What stands for each connector."""
-    (owned,) = stream.engine._owned.values()
+    (owned,) = stream.engine._mine.owned.values()
     return [own.sent.limit_a for _, own in sorted(owned.state.connectors.items()) if own.sent is not None]
 
 
