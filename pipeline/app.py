@@ -98,6 +98,10 @@ def make_app(settings: Settings, partitions: int, data_dir: Path) -> WorkerApp:
     async def revoked(*_arguments: Any, **_options: Any) -> None:
         app.shell.revoked()
 
+    @app.on_partitions_assigned.connect
+    async def assigned(*_arguments: Any, **_options: Any) -> None:
+        app.shell.assigned()
+
     return app
 
 

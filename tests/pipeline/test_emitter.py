@@ -69,18 +69,35 @@ def test_between_two_owners_nothing_may_be_committed() -> None:
     assert not asyncio.run(_flush(Owner(active=False)))
 
 
-def test_a_worker_frozen_while_it_recovers_is_in_doubt_when_it_begins() -> None:
-    """The group may have gone on without it: found by the soak, whose thawed worker sent old setpoints again."""
-
+def _shell(app: SimpleNamespace, session_s: float) -> Shell:
     async def confirmed() -> bool:
         return True
 
-    table = SimpleNamespace(foreign=set(), kept={0: {}})
-    shell = Shell(SimpleNamespace(rebalancing=False), table, Clock())  # type: ignore[arg-type]
-    shell.membership = Membership(0.02, confirmed)
+    shell = Shell(app, SimpleNamespace(foreign=set(), kept={0: {}}), Clock())  # type: ignore[arg-type]
+    shell.membership = Membership(session_s, confirmed)
     shell.emitter = Emitter(None, shell, shell.membership)  # type: ignore[arg-type]
+    return shell
+
+
+def test_a_worker_frozen_while_it_recovers_is_in_doubt_when_it_begins() -> None:
+    """The group may have gone on without it: found by the soak, whose thawed worker sent old setpoints again."""
+    shell = _shell(SimpleNamespace(rebalancing=False, rebalancing_count=1), session_s=0.02)
     time.sleep(0.05)
 
     shell.begin(2, {0}, [])
 
     assert shell.membership.doubtful
+
+
+def test_a_rebalance_is_over_with_the_partitions_that_it_gave() -> None:
+    """Faust says for longer that there is one. Who dropped what he had just been given had nothing ever after."""
+    app = SimpleNamespace(rebalancing=True, rebalancing_count=3)
+    shell = _shell(app, session_s=10.0)
+    shell.assigned()
+    assert shell.rebalancing()
+
+    shell.begin(3, {0}, [])
+    assert not shell.rebalancing()
+
+    app.rebalancing_count = 4
+    assert shell.rebalancing()
