@@ -39,7 +39,7 @@ def fold_document(into: Partition, record: Incoming, now_ms: int) -> str | None:
     mark_applied(state, LOCATIONS, into.number, record.offset)
     new = into.own(name, location, changed_tree(location, state, owned.tree if owned is not None else None), state)
     if owned is not None:
-        new.decided_ms = owned.decided_ms
+        new.decided_ms, new.unconfirmed = owned.decided_ms, owned.unconfirmed
     into.outbox.keep_document(new, record.value)
     _plan_change(into, name, new, now_ms)
     return None

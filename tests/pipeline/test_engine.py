@@ -285,6 +285,16 @@ def test_connectors_that_did_not_accept_are_counted(stream: Stream) -> None:
     assert 1 == stream.engine.unconfirmed
 
 
+def test_a_changed_location_is_not_counted_twice(stream: Stream) -> None:
+    """Its connectors are those that it had before, and so are their answers."""
+    stream.round()
+    stream.now_ms += 2000
+    stream.put(LOCATIONS, location(limit_a=39))
+    stream.round()
+
+    assert 2 == stream.engine.unconfirmed
+
+
 def test_a_backlog_that_never_comes_holds_nothing_up(stream: Stream) -> None:
     """The end that a broker names may hold no record for us."""
     stream.round()
