@@ -23,6 +23,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
 from connectors.ocpp import metrics
+from connectors.ocpp.meter_values import whole_number
 from pipeline import records
 from pipeline.records import ChargerReading, Feedback, NotARecord, Setpoint, decode, encode
 from topology.location import Location
@@ -57,11 +58,19 @@ class Put:
 
 
 @dataclass(frozen=True, slots=True)
+class Forgotten:
+    """The topic of setpoints has nothing for a connector any more: it was removed, and told so."""
+
+    charger: str
+    connector: int
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """What one poll brought. `restored`: it was on the topics before we started."""
 
     locations: tuple[Put, ...]
-    setpoints: tuple[Setpoint, ...]
+    setpoints: tuple[Setpoint | Forgotten, ...]
     restored: bool
 
 
@@ -178,17 +187,28 @@ def _past(found: Iterable[Any]) -> dict[TopicPartition, int]:
 
 def _batch(found: Iterable[Any], *, restored: bool) -> Batch:
     """What records say; what cannot be read is counted and left out: nothing on a topic stops the dispatcher."""
-    locations, setpoints = [], []
+    locations: list[Put] = []
+    setpoints: list[Setpoint | Forgotten] = []
     for record in found:
         if record.topic == records.LOCATIONS:
             put = _location(record)
             locations += [put] if put else []
-        elif record.value is not None:  # None: the connector was removed, and its location says so too
-            try:
-                setpoints.append(decode(records.SETPOINTS, record.value))
-            except NotARecord as reason:
-                _malformed(record, str(reason))
+        else:
+            said = _setpoint(record)
+            setpoints += [said] if said else []
     return Batch(tuple(locations), tuple(setpoints), restored)
+
+
+def _setpoint(record: Any) -> Setpoint | Forgotten | None:
+    if record.value is None:
+        charger, _, connector = (record.key or b"").decode("utf-8", "replace").rpartition("/")
+        number = whole_number(connector)
+        return None if number is None else Forgotten(charger, number)
+    try:
+        return decode(records.SETPOINTS, record.value)
+    except NotARecord as reason:
+        _malformed(record, str(reason))
+        return None
 
 
 def _location(record: Any) -> Put | None:

@@ -20,15 +20,13 @@ from connectors.ocpp.registry import Plate, Registry, identity
 from connectors.ocpp.settings import Settings
 from connectors.ocpp.station import Outlet, Station
 from connectors.ocpp.unread import Unread
-from pipeline.moments import to_moment
+from pipeline.moments import to_moment, to_ms
 from pipeline.records import ChargerReading, Feedback, Setpoint
 from topology.location import Location
 
 log = logging.getLogger(__name__)
 
 OCPP16 = Subprotocol("ocpp1.6")
-TICK_S = 1.0
-"""Between looks at the clock. Smaller: CPU (5 000 stations). Larger: expiry and silence are noticed later."""
 
 
 class Central:
@@ -48,7 +46,8 @@ class Central:
         self._stations: dict[str, Station] = {}
         self._transaction = 0
         self._closing: set[asyncio.Task[None]] = set()
-        self._outlet = Outlet(publish_reading, publish_feedback, self._new_transaction, now_ms)
+        self._publish_reading = publish_reading
+        self._outlet = Outlet(self._reading, publish_feedback, self._new_transaction, now_ms)
         self.loaded = False
         """Whether the locations are known. Until then nobody is turned away for good (503, not 404)."""
 
@@ -57,17 +56,14 @@ class Central:
     def put_location(self, name: str, location: Location | None) -> None:
         """A location's newest record; None: it is removed."""
         for charger in self._registry.put(name, location):
-            plate = self._registry.find(charger)
-            station = self._stations.get(charger)
-            if plate is None or plate.id != charger:
-                self._remove(charger)
-            elif station is not None:
-                station.change(plate)
-            else:
-                self._stations[charger] = Station(plate, self._outlet, self._settings)
+            self._settle(charger)
 
     def offer(self, setpoint: Setpoint, *, restored: bool = False) -> None:
-        """A setpoint from the topic; `restored`: it was there before we started."""
+        """A setpoint from the topic; `restored`: it was there before we started. What lives of those reaches its
+        charger although no location has it any more: it was removed while nobody was here to tell it."""
+        if restored and self._is_of_nobody(setpoint):
+            for charger in self._registry.leave(setpoint):
+                self._settle(charger)
         station = self._stations.get(setpoint.charger)
         reason = _odd(setpoint, station.plate if station else None)
         if station is not None and reason is None:
@@ -77,10 +73,44 @@ class Central:
             metrics.SETPOINTS.labels("unsupported").inc()
             self._outlet.feedback(_unsupported(setpoint, reason))
 
+    def forget(self, charger: str, connector: int) -> None:
+        """The topic has nothing for a connector any more."""
+        station = self._stations.get(charger)
+        if station is not None and connector in station.slots:
+            station.slots[connector].forgotten = True
+
     def health(self) -> dict[str, int | bool]:
         """Numbers for /health."""
         connected = sum(station.session is not None for station in self._stations.values())
         return {"loaded": self.loaded, "chargers": len(self._stations), "connected": connected}
+
+    def _settle(self, charger: str) -> None:
+        """A station as the registry has it now."""
+        plate, station = self._registry.find(charger), self._stations.get(charger)
+        if plate is None or plate.id != charger:
+            self._remove(charger)
+        elif station is not None:
+            station.change(plate)
+        else:
+            self._stations[charger] = Station(plate, self._outlet, self._settings)
+
+    def _is_of_nobody(self, setpoint: Setpoint) -> bool:
+        plate = self._registry.find(setpoint.charger)
+        unknown = plate is None or plate.connector(setpoint.connector) is None
+        return unknown and to_ms(setpoint.valid_until) > now_ms()
+
+    def _let_go(self, station: Station) -> None:
+        """Connectors that have left; a charger without any is disconnected."""
+        left = station.left()
+        if left:
+            station.change(self._registry.forget(station.plate.id, left))  # first: what is gone says no `offline`
+        if not station.plate.connectors:
+            self._remove(station.plate.id)
+
+    def _reading(self, reading: ChargerReading) -> None:
+        """Of a location that was removed nobody takes readings."""
+        if self._registry.has(reading.location):
+            self._publish_reading(reading)
 
     def _remove(self, charger: str) -> None:
         station = self._stations.pop(charger, None)
@@ -160,13 +190,14 @@ class Central:
     async def _tick(self, server: Server) -> None:
         unread = Unread(self._settings)
         while True:
-            await asyncio.sleep(TICK_S)
+            await asyncio.sleep(self._settings.tick_s)
             for socket in unread.hopeless(server.connections, time.monotonic()):
                 log.warning("%s: does not read what it is sent, cut off", socket.remote_address)
                 socket.transport.abort()
             for station in tuple(self._stations.values()):
                 try:
                     station.tick()
+                    self._let_go(station)
                 except Exception:  # a bug with one charger must not stop the clock of all others
                     log.exception("%s: its clock failed", station.plate.id)
 

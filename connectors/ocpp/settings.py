@@ -19,8 +19,13 @@ class Settings:
     Larger: a charger that only reconnects (and says nothing, facts: SAP, MicroOcpp) gets its setpoint later."""
     spacing_s: float = 1.0
     """Between two calls to one charger. Smaller: slow controllers drop calls. Larger: decreases wait."""
+    tick_s: float = 1.0
+    """Between looks at the clock. Smaller: CPU (5 000 stations). Larger: expiry and silence are noticed later."""
     quiet_s: float = 15.0
     """Without a reading of a connector: an idle one is repeated, a charging one is asked. Contract: one in 20 s."""
+    seen_s: float = 30.0
+    """For a removed charger that took its 0 A to report that nothing flows. Smaller: the others wait for the end of its
+    lease instead. Larger: one that reports nothing stays connected for longer."""
     send_timeout_s: float = 10.0
     """For a frame to leave. Smaller: a slow line is cut. Larger: a charger that stops reading blocks its task."""
     max_unread_bytes: int = 1024 * 1024

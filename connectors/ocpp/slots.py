@@ -50,6 +50,10 @@ class Slot:
     applied_a: float = 0.0
     before_a: float = 0.0
     applied_at: int = 0
+    held_until: int = 0
+    """When the last lease ends that the charger may hold, in milliseconds."""
+    forgotten: bool = False
+    """The topic has nothing for this connector any more: it was removed, and told so."""
     restored: set[int] = field(default_factory=set)
     """Seqs whose fate before our start is not known."""
     answered: OrderedDict[int, tuple[Setpoint, Answer]] = field(default_factory=OrderedDict)
@@ -61,7 +65,7 @@ class Slot:
             return known
         if self.newest is not None and setpoint.seq < self.newest.seq:
             return self._end(Answer(setpoint, "superseded", f"seq {self.newest.seq} came first"))
-        self.newest = setpoint
+        self.newest, self.forgotten = setpoint, False
         said = self._drop("superseded", f"seq {setpoint.seq} is newer")
         if _over(setpoint, now_ms):
             return said + self._end(Answer(setpoint, "expired", "valid_until has passed"))
@@ -74,7 +78,8 @@ class Slot:
         """A setpoint that was on the topic before we started."""
         if self.newest is not None and setpoint.seq <= self.newest.seq:
             return
-        self.newest = setpoint
+        self.newest, self.forgotten = setpoint, False
+        self.held_until = max(self.held_until, to_ms(setpoint.valid_until))
         self.restored.add(setpoint.seq)
         self.waiting = None if _over(setpoint, now_ms) else setpoint
 
@@ -90,6 +95,9 @@ class Slot:
         if answer.state == "accepted":
             self.before_a, self.applied_at = self.applied_a, now_ms
             self.applied, self.applied_a = answer.setpoint, answer.limit_a or 0.0
+            self.held_until = to_ms(answer.setpoint.valid_until)
+        elif answer.state == "timeout":
+            self.held_until = max(self.held_until, to_ms(answer.setpoint.valid_until))
         said = self._end(answer)
         self.in_flight = None
         return said
@@ -106,6 +114,14 @@ class Slot:
         if self.waiting is None or not _over(self.waiting, now_ms):
             return []
         return self._drop("expired", "valid_until passed before the charger could be asked")
+
+    def withdraw(self, why: str) -> list[Answer]:
+        """The one that waits is for nobody any more."""
+        return self._drop("unsupported", why)
+
+    def stopped(self) -> bool:
+        """Whether the last word is 0 A, and the charger took it."""
+        return self.applied is not None and self.applied is self.newest and self.applied_a == 0
 
     def gone(self) -> list[Answer]:
         """The charger is not connected any more."""

@@ -13,6 +13,7 @@ from websockets.asyncio.server import ServerConnection
 
 from connectors.ocpp import metrics
 from connectors.ocpp.driver import Driver
+from connectors.ocpp.leaving import has_left
 from connectors.ocpp.meter_values import read_meter_values, whole_number
 from connectors.ocpp.registry import Plate
 from connectors.ocpp.session import Session
@@ -62,7 +63,10 @@ class Station:
         self.change(plate)
 
     def change(self, plate: Plate) -> None:
-        """The location says something new about this charger."""
+        """A location says something new about this charger."""
+        if plate.location != self.plate.location:
+            for slot in self.slots.values():
+                self.say(slot.withdraw(f"the charger belongs to {plate.location} now"))
         self.plate = plate
         known = {connector.id for connector in plate.connectors}
         for number in known - self.slots.keys():
@@ -70,6 +74,12 @@ class Station:
         for number in self.slots.keys() - known:
             del self.slots[number], self.states[number]
         self.wake()
+
+    def left(self) -> frozenset[int]:
+        """Its removed connectors for which nothing more can be done."""
+        skew_s, seen_s, now_ms = self.plate.lease_skew_s, self._settings.seen_s, self.now_ms()
+        leaving = self.plate.leaving
+        return frozenset(n for n in leaving if has_left(self.slots[n], self.states[n], skew_s, seen_s, now_ms))
 
     def wake(self) -> None:
         """There may be something to say to the charger."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from connectors.ocpp.bus import Batch, Inbox, Outbox
+from connectors.ocpp.bus import Batch, Forgotten, Inbox, Outbox
 from connectors.ocpp.central import Central
 from connectors.ocpp.passwords import Passwords, PasswordsUnreadable
 from connectors.ocpp.settings import Settings
@@ -126,7 +126,12 @@ def _hand_over(loop: asyncio.AbstractEventLoop, central: Central, batch: Batch) 
 def _take(central: Central, batch: Batch) -> None:
     """Locations before the setpoints for their chargers."""
     locations = [partial(central.put_location, put.name, put.location) for put in batch.locations]
-    setpoints = [partial(central.offer, setpoint, restored=batch.restored) for setpoint in batch.setpoints]
+    setpoints = [
+        partial(central.forget, said.charger, said.connector)
+        if isinstance(said, Forgotten)
+        else partial(central.offer, said, restored=batch.restored)
+        for said in batch.setpoints
+    ]
     for take_in in (*locations, *setpoints):
         try:
             take_in()

@@ -58,7 +58,7 @@ def put(files: tuple[Path, ...], kafka: str) -> None:
 @click.argument("names", nargs=-1, required=True, metavar="LOCATION…")
 @kafka_option
 def remove(names: tuple[str, ...], kafka: str) -> None:
-    """Take each LOCATION out of the stream. Their chargers fall back by themselves when their leases end."""
+    """Take each LOCATION out of the stream. Its chargers are told 0 A, and then fall back when their leases end."""
     _publish(kafka, dict.fromkeys(names))
     for name in names:
         click.echo(f"removed {name}")

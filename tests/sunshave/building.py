@@ -39,10 +39,18 @@ class Site:
 
     def prepare(self) -> None:
         """Topics, and the location on them."""
-        document = self.folder / "location.yaml"
-        document.write_text(json.dumps(self.location))
         self.children.run("topics", "create", "--kafka", self.broker.bootstrap, "--partitions", "4")
+        self.put(self.location)
+
+    def put(self, location: dict[str, Any]) -> None:
+        """Publish the location as it is from now on."""
+        document = self.folder / "location.yaml"
+        document.write_text(json.dumps(location))
         self.children.run("locations", "put", "--kafka", self.broker.bootstrap, str(document))
+
+    def remove(self) -> None:
+        """Take the location out of the stream."""
+        self.children.run("locations", "remove", "--kafka", self.broker.bootstrap, self.location["location"])
 
     def start_worker(self) -> None:
         """Start (another) worker."""
@@ -71,6 +79,10 @@ class Site:
         p1 = {"type": "p1-tcp", "host": "127.0.0.1", "port": p1_port, "variant": "fluvius"}
         sources.write_text(json.dumps([{"location": self.location["location"], "meter": "p1", **p1}]))
         self.children.sunshave("meters", "meters", "run", str(sources), "--kafka", self.broker.bootstrap)
+
+    def said(self, name: str) -> str:
+        """The log of a command."""
+        return (self.children.folder / f"{name}.log").read_text(errors="replace")
 
     def limits_a(self) -> dict[str, float]:
         """The newest limit of each charger's first connector."""
@@ -139,6 +151,10 @@ class Field(threading.Thread):
     def unplug(self, charger: str) -> None:
         """The car at a charge point leaves."""
         self._loop.call_soon_threadsafe(setattr, self._standing[charger].connectors[1], "charge", None)
+
+    def draws_a(self, charger: str) -> float:
+        """What its car draws on its highest phase."""
+        return max(self._drawn.get(charger, (0.0,)))
 
     def run(self) -> None:
         self._loop.run_until_complete(self._live())

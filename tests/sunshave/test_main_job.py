@@ -186,3 +186,34 @@ def _written_a(influxd: Node, accepted_a: float) -> list[float] | None:
 def _accepted(history: History) -> Feedback | None:
     """The first acceptance of more than the fallback."""
     return next((f for f in list(history.feedback) if f.state == "accepted" and f.limit_a and f.limit_a > 6), None)
+
+
+@pytest.mark.slow
+@pytest.mark.embedded
+def test_removed_cars_stop_at_once_and_not_when_their_leases_end(tmp_path: Path) -> None:
+    """First one charger goes: its car stops, the other gets all; then the location goes. Both were disconnected."""
+    location = {
+        "location": "leaving",
+        "groups": [{"id": "main", "limit_a": 40, "meter": "p1"}],
+        "meters": [{"id": "p1"}],
+        "chargers": [
+            {"id": name, "group": "main", "fallback_a": 6, "connectors": [{"max_a": 40}]} for name in ("STAYS", "GOES")
+        ],
+        "control": {**QUICK, "lease_s": 3600},
+    }
+    with running_tansu() as bootstrap:
+        embedded = Broker(bootstrap, "embedded", 2.0)
+        with site(embedded, tmp_path, location) as running, Field(lambda: (0.0, 0.0, 0.0)) as on_site:
+            running.start_worker()
+            running.start_dispatcher()
+            running.start_meters(on_site.p1_port)
+            for name in ("STAYS", "GOES"):
+                on_site.plug_in(running, Car(name, max_a=40, energy_wh=1e6))
+            running.await_limits({"STAYS": 20, "GOES": 20})
+            running.put(location | {"chargers": location["chargers"][:1]})  # type: ignore[index]
+            wait_until(lambda: on_site.draws_a("GOES") == 0, WAIT_S, "it goes on")
+            running.await_limits({"STAYS": 40})
+            wait_until(lambda: "GOES: disconnected (1008)" in running.said("dispatcher"), WAIT_S, "it stays")
+            running.remove()
+            wait_until(lambda: on_site.draws_a("STAYS") == 0, WAIT_S, "it goes on")
+            wait_until(lambda: "STAYS: disconnected (1008)" in running.said("dispatcher"), WAIT_S, "it stays")

@@ -20,7 +20,15 @@ from pipeline.records import ChargerReading, Feedback, Setpoint
 from topology.location import Location
 from topology.read import read_location
 
-QUICK = Settings(call_timeout_s=1.0, config_timeout_s=0.5, boot_wait_s=0.2, spacing_s=0.02, quiet_s=0.5, shutdown_s=2.0)
+QUICK = Settings(
+    call_timeout_s=1.0,
+    config_timeout_s=0.5,
+    boot_wait_s=0.2,
+    spacing_s=0.02,
+    tick_s=0.1,
+    quiet_s=0.5,
+    shutdown_s=2.0,
+)
 """As in the field, only sooner."""
 
 Answer = dict[str, Any] | None
