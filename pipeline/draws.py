@@ -6,6 +6,7 @@ rotation that fits the meter allows.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -171,20 +172,17 @@ def sum_of(tree: Tree, draws: list[Draw]) -> Bounds:
 def between_reports(phases: int, points: list[MeterPoint], cars: list[Fact]) -> list[Bounds]:
     """The same for cars of known rotations, each walked through once: only where it reported something changes."""
     steps = [[0.0] * (3 * phases) for _ in points]
+    begins_ms = [point.at_ms for point in points]
+    ends_ms = [measured_until_ms(point) for point in points]
     for car in cars:
         before: Vector = (0.0,) * (3 * phases)
-        was: tuple[int, int, bool] | None = None
         reports = _reports(car)
-        for i, point in enumerate(points):
-            first, last = _around(reports, point)
-            here = (first, last, first >= 0 and reports[first].at_ms == point.at_ms)
-            if here == was or first < 0:
+        for i in _changes(reports, begins_ms, ends_ms):
+            first, last = _around(reports, points[i])
+            if first < 0:
                 continue
-            was = here
-            now = _span(phases, car, reports, *here)
-            step = steps[i]
-            for j, value in enumerate(now):
-                step[j] += value - before[j]
+            now = _span(phases, car, reports, first, last, reports[first].at_ms == points[i].at_ms)
+            steps[i] = [step + new - old for step, new, old in zip(steps[i], now, before, strict=True)]
             before = now
     total = [0.0] * (3 * phases)
     found = []
@@ -192,6 +190,17 @@ def between_reports(phases: int, points: list[MeterPoint], cars: list[Fact]) -> 
         total = [a + b for a, b in zip(total, step, strict=True)]
         found.append(Bounds(total[:phases], total[phases : 2 * phases], total[2 * phases :]))
     return found
+
+
+def _changes(reports: list[Reading], begins_ms: list[int], ends_ms: list[int]) -> list[int]:
+    """The readings from which on a car has other reports around them, in order: after, within and at each report."""
+    places = {0}
+    for report in reports:
+        places.add(bisect_left(begins_ms, report.at_ms))
+        places.add(bisect_right(begins_ms, report.at_ms))
+        places.add(bisect_left(ends_ms, report.at_ms))
+    places.discard(len(begins_ms))
+    return sorted(places)
 
 
 def _reports(car: Fact) -> list[Reading]:
