@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -29,14 +30,7 @@ class _Line(msgspec.Struct, gc=False):
     now: str | None = None
 
 
-class _Named(msgspec.Struct, gc=False):
-    """The location that a record names."""
-
-    location: str
-
-
 _LINES = msgspec.json.Decoder(_Line)
-_NAMES = msgspec.json.Decoder(_Named)
 
 
 @dataclass(slots=True)
@@ -67,7 +61,11 @@ class Dialogue:
         try:
             said = _LINES.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
-            self._wait("", line, f"unreadable: {problem}")
+            location = _with_infinities(line)
+            if location is None:
+                self._wait("", line, f"unreadable: {problem}")
+            else:
+                self._location(location)
             return
         if said.now is not None:
             yield from self._decide(said.now, line)
@@ -153,8 +151,21 @@ class Dialogue:
         return fold(tree, state, record, now_ms)
 
 
+def _with_infinities(line: bytes) -> bytes | None:
+    """The location of a line that would be JSON but for NaN or Infinity: it is refused with the path of every such
+    number (design §4), as one from a file or a topic is. None for any other line."""
+    try:
+        said = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(said, dict) or said.get("topic") != LOCATIONS:
+        return None
+    return json.dumps(said.get("value")).encode()
+
+
 def _name_of(value: bytes) -> str | None:
     try:
-        return _NAMES.decode(value).location
-    except msgspec.MsgspecError:
+        name = json.loads(value)["location"]
+    except (ValueError, RecursionError, KeyError, TypeError):
         return None
+    return name if isinstance(name, str) else None
