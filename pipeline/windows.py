@@ -17,7 +17,7 @@ from pipeline.forecast import has_history
 from pipeline.moments import to_moment, to_ms
 from pipeline.peaks import Peaks, keep_newest_months, months_w, retire, standing
 from pipeline.records import ClosedWindow, WindowView
-from pipeline.registers import KEPT_WINDOWS
+from pipeline.registers import KEPT_WINDOWS, newest_register
 from pipeline.state import LocationState, MeterState, WindowBook
 from pipeline.tariffs import (
     Tariff,
@@ -166,7 +166,16 @@ def _unsettled(meter: MeterState, book: WindowBook, window_s: int, now_ms: int) 
         if window is None or window.known_from_ms >= start_ms + step_ms:
             continue
         if before is None or abs(before[0] - window.wh) >= 0.001 or before[3] != window.complete:
-            yield start_ms, window, not window.complete and now_ms < start_ms + step_ms + TIGHT_MS
+            waits = not window.complete and now_ms < start_ms + step_ms + TIGHT_MS
+            yield start_ms, window, waits and not _ended(meter, window.source, start_ms + step_ms)
+
+
+def _ended(meter: MeterState, source: str, end_ms: int) -> bool:
+    """Whether the reading after a window's end is there: what the window lacks, it lacks at its beginning."""
+    if source == "register":
+        newest = newest_register(meter)
+        return newest is not None and newest[0] >= end_ms
+    return source == "integrated" and bool(meter.powers) and meter.powers[-1][0] >= end_ms
 
 
 def note_windows(tree: Tree, state: LocationState, windows: Iterable[ClosedWindow], now_ms: int) -> None:
