@@ -8,6 +8,8 @@ from __future__ import annotations
 import heapq
 
 NEVER_MS = 1 << 62
+AT_ONCE_MS = -2 * NEVER_MS
+"""Before everything that is due: an overloaded worker is late with all that can wait first."""
 
 
 class Agenda:

@@ -22,13 +22,16 @@ def fold_batch(into: Partition, batch: Batch, now_ms: int) -> None:
     """Fold every record of a batch."""
     if batch.topic == METERS:
         for key, records in by_key(batch.records).items():
-            _fold_meters(into, key, records, now_ms)
-        return
-    for record in batch.records:
-        _fold_one(into, batch.topic, record, now_ms)
+            _fold_meters(into, key, records)
+    elif batch.topic == LOCATIONS:
+        for record in batch.records:
+            _try(into, LOCATIONS, record, partial(fold_document, into, record, now_ms))
+    else:
+        for record in batch.records:
+            _fold_one(into, batch.topic, record)
 
 
-def _fold_meters(into: Partition, key: bytes | None, records: list[Incoming], now_ms: int) -> None:
+def _fold_meters(into: Partition, key: bytes | None, records: list[Incoming]) -> None:
     """Fold readings with the same key: those of a location as one run, all others one by one."""
     name = (key or b"").decode(errors="replace")
     owned = into.find(name)
@@ -37,7 +40,7 @@ def _fold_meters(into: Partition, key: bytes | None, records: list[Incoming], no
     else:
         run = read_run(name, records, newest_applied(owned.state, METERS, into.number))
     for record in run.strays:
-        _fold_one(into, METERS, record, now_ms)
+        _fold_one(into, METERS, record)
     if owned is None or not run.records:
         return
     mark_applied(owned.state, METERS, into.number, run.records[-1].offset, run.records[0].offset)
@@ -50,12 +53,11 @@ def _fold_meters(into: Partition, key: bytes | None, records: list[Incoming], no
     else:
         for place, reason in refused.items():
             into.outbox.refuse(METERS, into.number, run.records[place], reason)
-    into.touch(name, owned, now_ms, violation=owned.is_new_violation(run.newest))
+    into.touch(name, owned, violation=owned.is_new_violation(run.newest))
 
 
-def _fold_one(into: Partition, topic: str, record: Incoming, now_ms: int) -> None:
-    how = fold_document if topic == LOCATIONS else partial(_fold, topic)
-    _try(into, topic, record, partial(how, into, record, now_ms))
+def _fold_one(into: Partition, topic: str, record: Incoming) -> None:
+    _try(into, topic, record, partial(_fold, into, topic, record))
 
 
 def _try(into: Partition, topic: str, record: Incoming, folding: Callable[[], str | None]) -> None:
@@ -68,8 +70,8 @@ def _try(into: Partition, topic: str, record: Incoming, folding: Callable[[], st
         into.outbox.refuse(topic, into.number, record, reason)
 
 
-def _fold(topic: str, into: Partition, record: Incoming, now_ms: int) -> str | None:
-    """Why a record of any topic but the locations' is a dead letter; None where it is folded."""
+def _fold(into: Partition, topic: str, record: Incoming) -> str | None:
+    """Why a record is a dead letter; None where it is folded."""
     try:
         found = decode(topic, record.value)
     except NotARecord as problem:
@@ -85,5 +87,5 @@ def _fold(topic: str, into: Partition, record: Incoming, now_ms: int) -> str | N
         return f"unknown: location {name}"
     reason = fold(owned.tree, owned.state, found, record.timestamp)
     if reason is None:
-        into.touch(name, owned, now_ms)
+        into.touch(name, owned)
     return reason

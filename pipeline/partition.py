@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pipeline.agenda import Agenda
+from pipeline.agenda import AT_ONCE_MS, Agenda
 from pipeline.kept import come_back
 from pipeline.outbox import Outbox
 from pipeline.owned import Owned
@@ -57,6 +57,6 @@ class Partition:
         self.outbox.forget(name, self.owned.pop(name))
         self.agenda.forget(name)
 
-    def touch(self, name: str, owned: Owned, now_ms: int, *, violation: bool = False) -> None:
-        """Something changed: decide when the interval has passed, at once on a violation."""
-        self.agenda.plan_sooner(name, now_ms if violation else owned.decided_ms + owned.interval_ms)
+    def touch(self, name: str, owned: Owned, *, violation: bool = False) -> None:
+        """Something changed: decide when the interval has passed; at once, and before all others, on a violation."""
+        self.agenda.plan_sooner(name, AT_ONCE_MS if violation else owned.decided_ms + owned.interval_ms)

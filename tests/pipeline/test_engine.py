@@ -193,6 +193,20 @@ def test_a_violation_is_decided_at_once_and_once(stream: Stream) -> None:
     assert stream.now_ms + 900 == stream.engine.wake_ms(stream.now_ms)
 
 
+def test_an_overloaded_worker_decides_on_a_violation_first(stream: Stream) -> None:
+    """Who has waited for long waits for a little longer."""
+    stream.put(LOCATIONS, location("away"), b"away")
+    stream.round()
+    stream.now_ms += 5000
+    stream.put(METERS, meter(stream.now_ms, 1.0, "away"), b"away")
+    stream.now_ms += 100
+    stream.house(50.0)
+
+    stream.engine.decide(stream.now_ms, at_most=1)
+
+    assert ["home"] == [decision["location"] for decision in emitted(stream.engine.take(), DECISIONS)]
+
+
 def test_nothing_but_noise_is_neither_kept_nor_emitted(stream: Stream) -> None:
     """Readings within the dead band cost no record; they are kept when offsets are to be committed."""
     stream.round()
