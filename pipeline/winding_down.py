@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 
 from pipeline.state import ConnectorState, Leaving, LocationState
 from topology.location import Charger, Location
+from topology.phases import rotations
 from topology.tree import Socket, Tree, build_tree
 
 REMOVED = "removed"
@@ -96,9 +97,10 @@ def _moved(socket: Socket, before: Tree, location: Location) -> Charger:
     groups = {group.id for group in location.groups}
     root = next(group.id for group in location.groups if group.parent is None)
     group = next((before.nodes[i].group.id for i in socket.path if before.nodes[i].group.id in groups), root)
-    connector = socket.connector
-    if (location.grid.type, location.grid.phases) != (before.location.grid.type, before.phases):
-        phases = min(connector.phases, location.grid.phases)
+    connector, grid = socket.connector, location.grid
+    if (grid.type, grid.phases) != (before.location.grid.type, before.phases):
+        wished = (min(connector.phases, grid.phases), grid.phases, 1)  # no two phases on a delta grid
+        phases = next(n for n in wished if rotations(grid.type, grid.phases, n))
         connector = replace(connector, phases=phases, rotation=None, can_switch=False)
     return replace(socket.charger, group=group, connectors=(connector,))
 
