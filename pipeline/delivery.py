@@ -21,6 +21,7 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.tables.table import Table
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport, ensure_aiokafka_TP
 from faust.types import TP, ConsumerMessage
+from mode import Service
 
 from pipeline.emission import Batch
 from pipeline.fencing import is_outdated
@@ -31,6 +32,9 @@ log = logging.getLogger("sunshave.worker")
 
 CONFIRM_S = 5.0
 """For an answer of the broker to a heartbeat. Less doubts a slow broker; more keeps a thawed worker silent longer."""
+REFUSED_COMMIT_S = 2.0
+"""From a dead letter to a commit. Less: a stream of garbage keeps every state all the time; more: after a crash more of
+them are written twice."""
 UNSURE_S = 0.2
 """Pause when a rebalance takes away what was being asked for. Less is a busy loop, more a late start."""
 
@@ -118,6 +122,16 @@ class BatchConsumer(Consumer):
         """Offsets whose commit failed: they go with the next one."""
         self._counted = -1
         """The shell's epoch when the offsets of the next commit were counted."""
+
+    @Service.task
+    async def _commit_refused(self) -> None:
+        """No state says which bad records were read: what is not committed is a dead letter again after a crash."""
+        refused = self.app.emitter.refused
+        while not self.should_stop:
+            await self.wait(refused)
+            await self.sleep(REFUSED_COMMIT_S)
+            refused.clear()
+            await self.commit()
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109 -- Faust calls it so
         polled, active = await self._wait_next_records(timeout)

@@ -105,6 +105,8 @@ class Emitter:
         self._oversize = Oversize()
         self._kicked = asyncio.Event()
         self._waiting: list[asyncio.Future[bool]] = []
+        self.refused = asyncio.Event()
+        """Dead letters were written: whoever commits offsets clears it."""
         self.stopping = False
         self.lost = False
         """Whether something was dropped since the partitions were last assigned: then nothing may be committed."""
@@ -167,6 +169,8 @@ class Emitter:
             return False
         finally:
             self.writing = False
+        if any(topic == DEADLETTERS for topic, *_ in stages[0]):
+            self.refused.set()
         return True
 
     def _stages(self) -> tuple[list[Placed], list[Placed], list[Placed]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.delivery import REFUSED_COMMIT_S
 from pipeline.records import CHARGERS, FEEDBACK, LIMITS, LOCATIONS, METERS, SETPOINTS
 from tests.parts import free_port
 from tests.parts.brokers import Broker
@@ -122,6 +124,23 @@ def test_each_bad_record_is_a_dead_letter_once_and_nothing_stops(
     }
     assert {"unreadable", "invalid", "unknown", "future"} == {letters[p][0]["reason"].split(":")[0] for p in bad}
     assert 0 == worker.stop()
+
+
+@pytest.mark.slow
+def test_what_was_refused_is_not_refused_again_after_a_kill(
+    stream: Stream, start: Callable[..., Worker], home: House
+) -> None:
+    """No state remembers garbage, so its offsets are committed soon, and not only when states are kept again."""
+    first = start()
+    stream.wait(lambda: limits_a(stream, home.name) == [20.0, 20.0])
+    bad = stream.put(METERS, home.name, b"garbage")
+    stream.wait(lambda: bad in stream.dead_letters())
+    time.sleep(REFUSED_COMMIT_S + 1.5)
+    first.kill()
+
+    second = start()
+    stream.wait(lambda: decided_by(stream, home.name, second))
+    assert 1 == len(stream.dead_letters()[bad])
 
 
 @pytest.mark.slow
