@@ -28,9 +28,9 @@ POLL_RECORDS = 2_000
 BUFFERED_BATCHES = 64
 """Batches polled and not yet folded. Fewer: reading waits for folding; more: memory (2,000 records each)."""
 COMMIT_S = 10.0
-"""Between two commits; states that changed are kept as often. Only work depends on it: after a crash what was read since
-is folded again, and no setpoint is sent before the state that counts it is kept. Less: at 1 Hz every state is written
-as often; more: who takes over reads for longer. Dead letters are committed sooner (`pipeline.delivery`)."""
+"""Between two commits; states that changed are kept as often. Only work depends on it: after a crash what was read
+since is folded again, and no setpoint is sent before the state that counts it is kept. Less: at 1 Hz every state is
+written as often; more: who takes over reads for longer. Dead letters are committed sooner (`pipeline.delivery`)."""
 YOUNG_OBJECTS = 50_000
 """New objects before garbage is looked for (Python's own 700 makes that a sixth of all work: a batch is thousands of
 objects that all go at once, without cycles). More: cycles, of which there are few, stay for longer."""
