@@ -13,6 +13,8 @@ import click
 
 REFUSED_S = 2.0
 """For a port that refuses. Less fails while a broker restarts; more keeps a user waiting for a wrong address."""
+KAFKA_PORT = 9092
+"""Where its client looks when no port is named."""
 ANSWER_S = 1.0
 """For an address that says nothing at all; then the client finds out. More only delays it."""
 
@@ -34,12 +36,15 @@ def _refused(bootstrap: str) -> str | None:
     """Why the last of the addresses is no broker's; None when one of them may be."""
     why = None
     for address in bootstrap.split(","):
-        host, _, port = address.strip().rpartition(":")
+        host, colon, port = address.rpartition(":")
+        place = (host.strip("[]"), int(port)) if colon else (address, KAFKA_PORT)
         try:
-            with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S):
+            with socket.create_connection(place, timeout=ANSWER_S):
                 return None
-        except (TimeoutError, ValueError, OverflowError):  # slow, or no HOST:PORT: the client's to say
+        except TimeoutError:  # slow: the client's to say
             return None
+        except UnicodeError:
+            why = f"{place[0]!r} is no name of a host"
         except OSError as problem:
             why = problem.strerror or str(problem)
     return why

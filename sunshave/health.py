@@ -7,7 +7,6 @@ here. `/health` answers 200 when the service can do its work and 503 when it can
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,8 @@ from typing import Any
 import click
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from sunshave.telling import why
+
 Health = Callable[[], dict[str, Any]]
 """Must have `ready` (bool) and `live` (bool); everything else is shown as it is."""
 
@@ -25,8 +26,7 @@ class CannotListen(click.ClickException):
     """An address that is taken, or is none of this machine's: told to the user, with status 1."""
 
     def __init__(self, address: tuple[str, int], problem: OSError) -> None:
-        why = os.strerror(problem.errno) if problem.errno and problem.errno > 0 else problem.strerror or problem
-        super().__init__(f"cannot listen on {address[0]}:{address[1]}: {why}")
+        super().__init__(f"cannot listen on {address[0]}:{address[1]}: {why(problem)}")
 
 
 @contextmanager

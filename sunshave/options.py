@@ -11,13 +11,48 @@ import click
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+
+class _Address(click.ParamType):
+    """`HOST:PORT`, as a pair."""
+
+    name = "HOST:PORT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        host, colon, port = value.rpartition(":")
+        if not colon or not _is_port(port):
+            self.fail(f"{value!r} is not HOST:PORT", param, ctx)
+        return host.strip("[]") or "127.0.0.1", int(port)
+
+
+class _Servers(click.ParamType):
+    """Kafka's bootstrap servers; what is none would be looked for until a time-out."""
+
+    name = "HOST:PORT[,…]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        servers = [server.strip() for server in value.split(",")]
+        for server in servers:
+            host, colon, port = server.rpartition(":")
+            if not server or (colon and not (host and _is_port(port))):
+                self.fail(f"{server!r} is not HOST:PORT", param, ctx)
+        return ",".join(servers)
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 5 and int(text) <= 65535
+
+
+ADDRESS = _Address()
+SERVERS = _Servers()
+
 kafka_option: Decorator = click.option(
     "--kafka",
     envvar="SUNSHAVE_KAFKA",
     show_envvar=True,
     default="127.0.0.1:9092",
     show_default=True,
-    metavar="HOST:PORT[,…]",
+    type=SERVERS,
+    metavar=SERVERS.name,
     help="Kafka bootstrap servers.",
 )
 
@@ -26,7 +61,8 @@ http_option: Decorator = click.option(
     envvar="SUNSHAVE_HTTP",
     show_envvar=True,
     default=None,
-    metavar="HOST:PORT",
+    type=ADDRESS,
+    metavar=ADDRESS.name,
     help="Serve /health and /metrics here (port 0: any free one). Without it nothing is served.",
 )
 
@@ -80,11 +116,3 @@ def set_up_logging(level: str) -> None:
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # each failed connection, many a second: we say it once
     for noisy in ("aiokafka", "faust", "mode", "websockets", "ocpp", "asyncio", "urllib3", "mqtt"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
-
-
-def host_port(value: str) -> tuple[str, int]:
-    """`HOST:PORT` as a pair. click.BadParameter where it is none."""
-    host, colon, port = value.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65535:
-        raise click.BadParameter(f"{value!r} is not HOST:PORT")
-    return host.strip("[]") or "127.0.0.1", int(port)

@@ -62,8 +62,8 @@ class Reader:
                     enable_auto_commit=False,
                     bootstrap_timeout_ms=REQUEST_MS,
                 )
-            except (KafkaError, OSError, ValueError) as problem:
-                raise Unreachable(f"no Kafka at {self.bootstrap}: {problem}") from None
+            except (KafkaError, OSError):
+                raise Unreachable(f"no broker answers at {self.bootstrap} within {REQUEST_MS // 1000} s") from None
         return self._consumers[topic]
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from sunshave.demo.processes import STOPS, Failed
 from sunshave.demo.run import Options, run_demo
+from sunshave.options import SERVERS
 from sunshave.telling import give_up
 
 
@@ -32,7 +33,8 @@ from sunshave.telling import give_up
     "--kafka",
     envvar="SUNSHAVE_KAFKA",
     show_envvar=True,
-    metavar="HOST:PORT[,…]",
+    type=SERVERS,
+    metavar=SERVERS.name,
     help="Use this Kafka instead of the embedded broker.",
 )
 def demo(speed: float, real_time: bool, folder: Path, kafka: str | None) -> None:

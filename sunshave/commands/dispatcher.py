@@ -17,7 +17,7 @@ from connectors.ocpp.central import Central
 from connectors.ocpp.passwords import Passwords, PasswordsUnreadable
 from connectors.ocpp.settings import Settings
 from sunshave.health import CannotListen, served_health
-from sunshave.options import host_port, http_option, kafka_option, log_level_option, set_up_logging
+from sunshave.options import ADDRESS, http_option, kafka_option, log_level_option, set_up_logging
 
 log = logging.getLogger("sunshave.dispatcher")
 
@@ -33,7 +33,8 @@ FLUSH_S = 5
     show_envvar=True,
     default="127.0.0.1:9200",
     show_default=True,
-    metavar="HOST:PORT",
+    type=ADDRESS,
+    metavar=ADDRESS.name,
     help="Where chargers connect: ws://HOST:PORT/<charger id> (port 0: any free one).",
 )
 @click.option(
@@ -61,11 +62,11 @@ FLUSH_S = 5
 @log_level_option
 def dispatcher(
     kafka: str,
-    listen: str,
+    listen: tuple[str, int],
     secrets: Path | None,
     insecure: bool,
     answer_timeout: float,
-    http: str | None,
+    http: tuple[str, int] | None,
     log_level: str,
 ) -> None:
     """Serve OCPP 1.6J to chargers, and turn setpoints into charging profiles.
@@ -76,15 +77,14 @@ def dispatcher(
     set_up_logging(log_level)
     if log_level != "debug":
         logging.getLogger("kafka").setLevel(logging.CRITICAL)  # connectors.ocpp.bus says it once
-    host, port = host_port(listen)
-    address = host_port(http) if http else None
+    host = listen[0]
     passwords = _passwords(secrets)
     if passwords is None and not insecure and not _is_loopback(host):
         raise click.UsageError(
             f"Without --secrets anybody who reaches {host} can be a charger. Give --secrets FILE, listen on loopback, "
             "or say --insecure."
         )
-    asyncio.run(_run(kafka, (host, port), passwords, Settings(call_timeout_s=answer_timeout), address))
+    asyncio.run(_run(kafka, listen, passwords, Settings(call_timeout_s=answer_timeout), http))
 
 
 async def _run(

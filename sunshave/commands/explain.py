@@ -45,12 +45,12 @@ def explain(location: str, connector: str | None, at: str | None, file: str | No
     if decision is None:
         give_up(f"there is no decision of location {location}" + (f" at or before {at}" if at else ""), 1)
     charger, _, number = (connector or "").partition("/")
-    if number and not number.isdigit():
+    if number and not (number.isascii() and number.isdecimal()):
         raise click.UsageError(f"{connector!r} is not CHARGER or CHARGER/NUMBER")
     views = [
         v
         for v in decision.connectors
-        if (not charger or v.charger == charger) and (not number or v.connector == int(number))
+        if (not charger or v.charger == charger) and (not number or str(v.connector) == number.lstrip("0"))
     ]
     if not views:
         give_up(f"location {location} has no connector {connector}", 1)

@@ -14,7 +14,7 @@ from connectors.influx.cluster import Cluster, DeadLetters
 from connectors.influx.historian import Historian
 from connectors.influx.sinks import FileSink, Sink, Unusable
 from sunshave.health import served_health
-from sunshave.options import host_port, http_option, influx_options, kafka_option, log_level_option, set_up_logging
+from sunshave.options import http_option, influx_options, kafka_option, log_level_option, set_up_logging
 
 log = logging.getLogger("sunshave.historian")
 
@@ -57,7 +57,7 @@ def historian(
     influx_bucket: str,
     path: Path | None,
     session_timeout: float,
-    http: str | None,
+    http: tuple[str, int] | None,
     log_level: str,
 ) -> None:
     """Write telemetry, setpoints, feedback, decisions, billed windows and dead letters to InfluxDB.
@@ -69,10 +69,9 @@ def historian(
     set_up_logging(log_level)
     if (influx_url is None) == (path is None):
         raise click.UsageError("Say where to write: either --influx-url URL (SUNSHAVE_INFLUX_URL) or --file PATH.")
-    address = host_port(http) if http else None
     try:
         sink = FileSink(path) if path else _influx(influx_url or "", influx_token, influx_org, influx_bucket)
-        _run(Cluster(kafka, session_timeout), sink, address)
+        _run(Cluster(kafka, session_timeout), sink, http)
     except Unusable as problem:
         raise click.ClickException(str(problem)) from None
 

@@ -109,12 +109,14 @@ def _publish(bootstrap: str, values: Mapping[str, bytes | None]) -> None:
             max_block_ms=int(PUBLISH_S * 1000),
             bootstrap_timeout_ms=int(PUBLISH_S * 1000),
         )
-        try:
-            sent = [producer.send(LOCATIONS, key=name.encode(), value=value) for name, value in values.items()]
-            for future in sent:
-                future.get(timeout=PUBLISH_S)
-        finally:
-            producer.close(timeout=PUBLISH_S)
-    except (KafkaError, ValueError) as problem:
-        hint = "is it there, and were the topics made (`sunshave topics create`)?"
+    except KafkaError:
+        give_up(f"no broker answers at {bootstrap} within {PUBLISH_S:.0f} s", 1)
+    try:
+        sent = [producer.send(LOCATIONS, key=name.encode(), value=value) for name, value in values.items()]
+        for future in sent:
+            future.get(timeout=PUBLISH_S)
+    except KafkaError as problem:
+        hint = "were the topics made (`sunshave topics create`)?"
         give_up(f"the broker at {bootstrap} takes no locations; {hint} ({problem})", 1)
+    finally:
+        producer.close(timeout=PUBLISH_S)

@@ -18,8 +18,8 @@ from connectors.meters.publisher import KafkaPublisher
 from connectors.meters.sources import MqttSource, Source, SourcesRefused, read_sources
 from connectors.meters.tally import Tally
 from sunshave.health import served_health
-from sunshave.options import host_port, http_option, kafka_option, log_level_option, set_up_logging
-from sunshave.telling import give_up
+from sunshave.options import ADDRESS, http_option, kafka_option, log_level_option, set_up_logging
+from sunshave.telling import give_up, why
 
 file_argument = click.argument("file", type=click.Path(path_type=Path))
 
@@ -42,7 +42,7 @@ def check(file: Path) -> None:
 @kafka_option
 @http_option
 @log_level_option
-def run(file: Path, kafka: str, http: str | None, log_level: str) -> None:
+def run(file: Path, kafka: str, http: tuple[str, int] | None, log_level: str) -> None:
     """Read the meters of FILE, for ever, and publish to `telemetry.meters`; connections that end are dialled again.
 
     FILE is a YAML list of sources:
@@ -59,26 +59,25 @@ def run(file: Path, kafka: str, http: str | None, log_level: str) -> None:
     """
     set_up_logging(log_level)
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it logs every failed connection; we say it once a minute
-    address = host_port(http) if http else None
     sources = _read(file)
     _require_secrets(sources)
     tallies = tallies_of(sources)
     publisher = KafkaPublisher(kafka)
-    with served_health(address, lambda: _health(publisher, tallies)), publisher:
+    with served_health(http, lambda: _health(publisher, tallies)), publisher:
         asyncio.run(_until_told(feed(sources, publisher.publish, tallies)))
 
 
 @meters.command()
-@click.argument("address", metavar="HOST:PORT")
+@click.argument("address", type=ADDRESS, metavar=ADDRESS.name)
 @click.option("--telegrams", type=click.IntRange(1), default=10, show_default=True, help="Stop after so many.")
-def capture(address: str, telegrams: int) -> None:
+def capture(address: tuple[str, int], telegrams: int) -> None:
     """Write what a P1 port at HOST:PORT sends to standard output, byte by byte: a meter's test data."""
-    host, port = host_port(address)
+    host, port = address
     try:
         whole = asyncio.run(capture_p1(host, port, telegrams, sys.stdout.buffer))
     except OSError as problem:
-        give_up(f"{address}: {problem.strerror or problem or type(problem).__name__}", 1)
-    click.echo(f"{address}: {whole} whole telegrams", err=True)
+        give_up(f"{host}:{port}: {why(problem)}", 1)
+    click.echo(f"{host}:{port}: {whole} whole telegrams", err=True)
     sys.exit(0 if whole else 1)
 
 

@@ -24,7 +24,7 @@ from sunshave.replay_history import History
 from sunshave.replay_steps import Step
 from sunshave.replay_table import comparison
 from sunshave.replay_what_if import WhatIf
-from sunshave.telling import give_up, warning
+from sunshave.telling import give_up, warning, why
 from topology.read import LocationRefused, location_document, read_location_file
 
 Span = tuple[int | None, int | None]
@@ -178,8 +178,10 @@ def _steps(file: str | None, kafka: str, only: str | None) -> Iterator[Iterator[
                 yield file_steps(lines)
     except Unreachable as problem:
         give_up(problem.message, 2)
-    except (BadLine, OSError) as problem:
+    except BadLine as problem:
         give_up(f"cannot read {file}: {problem}", 2)
+    except OSError as problem:
+        give_up(f"cannot read {file}: {why(problem)}", 2)
 
 
 @contextmanager

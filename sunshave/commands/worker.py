@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from sunshave.health import served_health
-from sunshave.options import host_port, http_option, kafka_option, log_level_option, set_up_logging
+from sunshave.options import http_option, kafka_option, log_level_option, set_up_logging
 from sunshave.telling import give_up
 
 AGAIN_S = 30.0
@@ -52,7 +52,7 @@ AGAIN_S = 30.0
 )
 def worker(
     kafka: str,
-    http: str | None,
+    http: tuple[str, int] | None,
     log_level: str,
     session_timeout_s: float | None,
     data_dir: Path | None,
@@ -77,7 +77,7 @@ def worker(
     with ExitStack() as stack:
 
         def serving(health: Callable[[], dict[str, Any]]) -> None:
-            port = stack.enter_context(served_health(host_port(http) if http else None, health))
+            port = stack.enter_context(served_health(http, health))
             if port is not None:
                 logging.getLogger("sunshave.worker").info("health and metrics on port %d", port)
 

@@ -92,3 +92,37 @@ def test_the_installed_command_starts_and_ends(arguments: list[str], status: int
     assert told in done.stderr
     assert "Traceback" not in done.stderr
     assert arguments != ["--version"] or version("sunshave") in done.stdout
+
+
+@pytest.mark.parametrize("address", ["garbage", "a:", "a:b", "a:65536", "a:²", f"a:{'9' * 5000}", "a:-1"])
+@pytest.mark.parametrize("option", ["--listen", "--http"])
+def test_what_is_no_address_is_refused_by_the_name_of_its_option(option: str, address: str) -> None:
+    """Whatever somebody writes for HOST:PORT."""
+    result = CliRunner().invoke(main, ["dispatcher", option, address])
+
+    assert 2 == result.exit_code
+    assert f"Invalid value for '{option}'" in result.stderr
+    assert f"{address!r} is not HOST:PORT\n" in result.stderr
+
+
+@pytest.mark.parametrize("servers", ["a:1,", ",a:1", "a:1,b:", ":9092", "a:1,,b:2", "a:1,b:x"])
+def test_what_is_no_list_of_servers_is_refused(servers: str) -> None:
+    """At once; Kafka's client would look for it until a time-out."""
+    result = CliRunner().invoke(main, ["replay", "--kafka", servers])
+
+    assert 2 == result.exit_code
+    assert "is not HOST:PORT\n" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["decide"], ["simulate"], ["replay"], ["explain", "a", "--file"], ["locations", "check"], ["meters", "check"]],
+    ids=" ".join,
+)
+@pytest.mark.parametrize(("file", "why"), [("gone", "No such file or directory"), (".", "Is a directory")])
+def test_file_that_cannot_be_read_is_named_with_the_reason(arguments: list[str], file: str, why: str) -> None:
+    """In words, not in numbers of the system."""
+    result = CliRunner().invoke(main, [*arguments, file])
+
+    assert 2 == result.exit_code
+    assert result.stderr.splitlines()[-1] in (f"Error: cannot read {file}: {why}", f"Error: {file}: {why}")
