@@ -6,7 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import ExitStack
+from itertools import repeat
 from pathlib import Path
 
 import pytest
@@ -16,8 +19,11 @@ from tests.parts import used
 BEGIN = "from sunshave import start; start._leave_when_told(); print('begun', flush=True); start.run()"
 """As installed; the line says that Python has started, before which no program can be polite."""
 NOBODY = "127.0.0.1:1"
-METERS = "- {location: a, meter: m, type: p1-tcp, host: 127.0.0.1, port: 1, variant: fluvius}\n"
-LOCATION = "location: a\ngroups: [{id: main, limit_a: 40}]\n"
+FILES = {
+    "meters.yaml": "- {location: a, meter: m, type: p1-tcp, host: 127.0.0.1, port: 1, variant: fluvius}",
+    "location.yaml": "{location: a, groups: [{id: main, limit_a: 40}]}",
+    "simulation.yaml": "{hours: 168, copies: 2, location: {location: a, groups: [{id: main, limit_a: 40}]}}",
+}
 
 COMMANDS = {
     "worker": ["worker"],
@@ -29,6 +35,7 @@ COMMANDS = {
     "explain": ["explain", "a"],
     "replay": ["replay"],
     "decide": ["decide"],
+    "simulate": ["simulate", "simulation.yaml"],
     "demo": ["demo"],
 }
 
@@ -38,64 +45,68 @@ def left_running(mark: Path) -> list[str]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if f"SUNSHAVE_MARK={mark}".encode() in (process / "environ").read_bytes():
+            if f"SUNSHAVE_MARK={mark}/".encode() in (process / "environ").read_bytes():
                 found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
         except OSError:
             continue
     return found
 
 
-def interrupted(command: str, folder: Path, after_s: float, times: int = 1) -> tuple[int, str]:
-    """Exit status and what was said on standard error."""
-    (folder / "meters.yaml").write_text(METERS)
-    (folder / "location.yaml").write_text(LOCATION)
+def interrupted(command: str, folder: Path, after_s: tuple[float, ...], times: int = 1) -> list[tuple[int, str]]:
+    """Exit status and standard error of the command, once for every moment; all of them run side by side."""
+    folders = [folder / str(moment_s) for moment_s in after_s]
+    with ExitStack() as killed:
+        begun = [_begun(command, each, killed) for each in folders]
+        wait = [threading.Thread(target=_interrupt, args=each) for each in zip(begun, after_s, repeat(times))]
+        for thread in wait:
+            thread.start()
+        for thread in wait:
+            thread.join()
+        said = [process.communicate(timeout=60)[1].decode() for process in begun]
+    return [(process.returncode, each) for process, each in zip(begun, said, strict=True)]
+
+
+def _begun(command: str, folder: Path, killed: ExitStack) -> subprocess.Popen[bytes]:
+    folder.mkdir()
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
     environment = {**os.environ, "SUNSHAVE_MARK": str(folder), "PYTHONPATH": str(Path(__file__).parents[2])}
     if command not in ("decide", "demo"):
         environment["SUNSHAVE_KAFKA"] = NOBODY
     else:
         environment.pop("SUNSHAVE_KAFKA", None)
-    process = subprocess.Popen(
-        [sys.executable, "-c", BEGIN, *COMMANDS[command]],
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen([sys.executable, "-c", BEGIN, *COMMANDS[command]], cwd=folder, env=environment, **pipes)
+    killed.callback(process.kill)
+    return process
+
+
+def _interrupt(process: subprocess.Popen[bytes], after_s: float, times: int) -> None:
     assert process.stdout is not None
     assert b"begun\n" == process.stdout.readline()
     for _ in range(times):
         time.sleep(after_s)
         process.send_signal(signal.SIGINT)
-    try:
-        _, said = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    return process.returncode, said.decode()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("after_s", [0.0, 0.15, 0.5, 1.5])
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "demo"])
-def test_ctrl_c_ends_a_command_at_any_moment(command: str, after_s: float, tmp_path: Path) -> None:
+def test_ctrl_c_ends_a_command_at_any_moment(command: str, tmp_path: Path) -> None:
     """While it imports, looks for its broker, or works."""
-    status, said = interrupted(command, tmp_path, after_s)
-
-    if "no broker answers" not in said:  # that one was done before it was interrupted
-        assert status in (0, 130), said
-    assert "Traceback" not in said
-    assert "Aborted" not in said
+    for status, said in interrupted(command, tmp_path, (0.0, 0.15, 0.5, 1.5)):
+        if "no broker answers" not in said:  # that one was done before it was interrupted
+            assert status in (0, 130), said
+        assert "Traceback" not in said
+        assert "Aborted" not in said
     assert [] == left_running(tmp_path)
 
 
 @pytest.mark.embedded
 @pytest.mark.slow
-@pytest.mark.parametrize("after_s", [0.5, 1.5, 3.0])
-def test_ctrl_c_before_the_first_picture_leaves_nothing(after_s: float, tmp_path: Path) -> None:
+def test_ctrl_c_before_the_first_picture_leaves_nothing(tmp_path: Path) -> None:
     """Broker, topics, worker: whatever the demo has started by then is gone; a second Ctrl-C changes nothing."""
     used["tansu (demo)"] = ""
-    status, said = interrupted("demo", tmp_path, after_s, times=2)
-
-    assert status in (0, 130), said
-    assert "" == said
+    for status, said in interrupted("demo", tmp_path, (0.0, 0.5, 1.5, 3.0), times=2):
+        assert status in (0, 130), said
+        assert "" == said
     assert [] == left_running(tmp_path)
