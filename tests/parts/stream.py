@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,24 @@ READINGS_S = 0.5
 
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+@contextmanager
+def again_and_again(beat: Callable[[], None], every_s: float) -> Iterator[None]:
+    """Call `beat` in a thread, until the block ends."""
+    stop = threading.Event()
+
+    def live() -> None:
+        while not stop.wait(every_s):
+            beat()
+
+    thread = threading.Thread(target=live, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def house(name: str, limit_a: float = 40) -> dict[str, Any]:
@@ -109,21 +127,8 @@ class House:
         meter = {"location": self.name, "meter": "p1", "at": at, "current_a": [self.house_a]}
         self.stream.put(METERS, self.name, meter)
 
-    @contextmanager
-    def living(self) -> Iterator[None]:
-        stop = threading.Event()
-
-        def live() -> None:
-            while not stop.wait(READINGS_S):
-                self.read_once()
-
-        thread = threading.Thread(target=live, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
+    def living(self) -> AbstractContextManager[None]:
+        return again_and_again(self.read_once, READINGS_S)
 
 
 class Worker:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.moments import rfc3339
 from pipeline.records import CHARGERS, FEEDBACK, METERS, SETPOINTS
-from tests.parts.stream import Stream, now_ms
+from tests.parts.stream import Stream, again_and_again, now_ms
 from tests.parts.tail import Tail
 
 BEAT_S = 0.25
@@ -88,18 +87,6 @@ class Lively:
     @contextmanager
     def living(self) -> Iterator[None]:
         """Beat after beat, until the block ends."""
-        stop = threading.Event()
-
-        def live() -> None:
-            tail = Tail(self.stream.broker.bootstrap, [SETPOINTS])
-            while not stop.wait(BEAT_S):
-                self.beat(tail)
-            tail.close()
-
-        thread = threading.Thread(target=live, daemon=True)
-        thread.start()
-        try:
+        tail = Tail(self.stream.broker.bootstrap, [SETPOINTS])
+        with closing(tail), again_and_again(lambda: self.beat(tail), BEAT_S):
             yield
-        finally:
-            stop.set()
-            thread.join()
