@@ -23,8 +23,11 @@ from tests.parts.tail import Tail
 from tests.soak import checks
 from tests.soak.building import WINDOW_S
 from tests.soak.chaos import KINDS, Chaos, Rest, plan
+from tests.soak.evidence import keep_records
 from tests.soak.fleet import Fleet
 
+TOPICS = (DECISIONS, SETPOINTS, DEADLETTERS, WINDOWS)
+"""What workers write."""
 SEEN_S = 15
 """Before the end: what was written until then must be in a decision, of which there is one every 10 s."""
 FAULT_S = 20
@@ -92,9 +95,8 @@ def _look(
     statuses: list[int],
     broker: Broker,
 ) -> Report:
-    topics = (DECISIONS, SETPOINTS, DEADLETTERS, WINDOWS)
-    tail = Tail(broker.bootstrap, topics)
-    history = {topic: tail.look(topic) for topic in topics}
+    tail = Tail(broker.bootstrap, TOPICS)
+    history = {topic: tail.look(topic) for topic in TOPICS}
     tail.close()
     account = fleet.account
     takeovers = checks.takeovers_s(history, chaos.events)
@@ -114,7 +116,7 @@ def _look(
     kinds = [event.kind for event in chaos.events]
     told = [
         f"{len(account.good)} good and {len(account.bad)} bad records, {account.unsure} of unknown fate",
-        *(f"{len(history[topic])} {topic}" for topic in topics),
+        *(f"{len(history[topic])} {topic}" for topic in TOPICS),
         "faults: " + ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds))),
         f"longest takeover after a kill: {max((s for _, s in takeovers), default=0):.1f} s",
         f"largest worker: {max((max(s) for s in sizes_mb.values() if s), default=0):.0f} MB",
@@ -171,7 +173,7 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=1, help="brokers")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="draws the fleet and the faults")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="of faults")
-    parser.add_argument("--logs", type=Path, help="a folder for what the workers say (default: forgotten)")
+    parser.add_argument("--logs", type=Path, help="a folder for what the workers say, and the records if it goes wrong")
     options = parser.parse_args()
     faults = (options.seconds - Soak(0, 0).heal_s) // (Rest().whole_s + FAULT_S)
     what = Soak(options.seed, max(1, int(faults)), kinds=tuple(options.kinds))
@@ -181,6 +183,8 @@ def main() -> None:
         logs = options.logs or Path(folder)
         logs.mkdir(parents=True, exist_ok=True)
         report = soak(what, broker, nodes, logs)
+        if report.wrong and options.logs is not None:
+            keep_records(broker.bootstrap, TOPICS, logs)
     for line in report.told:
         print(line)
     for line in report.wrong:
