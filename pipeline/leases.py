@@ -16,6 +16,10 @@ from pipeline.reservations import forget_expired
 from pipeline.state import ConnectorState, Grant
 from topology.location import Control
 
+UNANSWERED_KEPT = 16
+"""Setpoints without an answer that are kept one by one: a lease of 900 s holds 30 repetitions of 30 s. Fewer: some hold
+room for longer than they could be acted on; more: the state of a charger that never answers grows."""
+
 
 def due(fact: Fact, limit_a: float, one_phase: bool, control: Control, now_ms: int) -> bool:
     """Whether a setpoint must go out."""
@@ -73,8 +77,7 @@ def note_sent(
     """The setpoint counts as sent: it may be acted on until it expires or is answered."""
     grant = Grant(seq, limit_a, now_ms, now_ms + round(control.lease_s * 1000), "sent", one_phase)
     forget_expired(state, control, now_ms)
-    waiting = [g for g in state.grants if g.state not in ("sent", "timeout") or not _same(g, grant)]
-    state.grants = [*waiting, grant]
+    state.grants = _bounded([*state.grants, grant])
     state.sent = grant
     state.seq = seq
     note_told(state, limit_a, now_ms)
@@ -84,5 +87,19 @@ def note_sent(
         state.last_increase_ms = now_ms
 
 
-def _same(one: Grant, other: Grant) -> bool:
-    return abs(one.limit_a - other.limit_a) <= EPS_A and one.one_phase == other.one_phase
+def _bounded(grants: list[Grant]) -> list[Grant]:
+    """The two oldest without an answer become one that no answer ends, where there are too many: what allows as much as
+    both for as long as either. None is dropped because a newer one says the same: that one may yet be refused."""
+    waiting = [g for g in grants if g.state in ("sent", "timeout")]
+    if len(waiting) <= UNANSWERED_KEPT:
+        return grants
+    first, second = waiting[:2]
+    both = Grant(
+        seq=-1,
+        limit_a=max(first.limit_a, second.limit_a),
+        at_ms=second.at_ms,
+        until_ms=max(first.until_ms or 0, second.until_ms or 0),
+        state="timeout",
+        one_phase=first.one_phase and second.one_phase,
+    )
+    return [both if g is second else g for g in grants if g is not first]
