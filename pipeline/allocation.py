@@ -18,6 +18,8 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from topology.steps import floor_to_step
 
 EPS_A = 1e-7
@@ -41,8 +43,7 @@ class Rows:
         return len(self.left) - 1
 
 
-@dataclass(slots=True)
-class Ask:
+class Ask(Struct, gc=False):
     """What one connector wants of a filling, and what it was given."""
 
     index: int
@@ -96,8 +97,7 @@ def fill(rows: Rows, asks: list[Ask]) -> None:
     _hand_on(rows, asks)
 
 
-@dataclass(slots=True)
-class _Share:
+class _Share(Struct, gc=False):
     """An ask's part in one row: nothing below `floor_a`, then `unit` for each ampere."""
 
     ask: Ask

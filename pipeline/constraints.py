@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from pipeline.allocation import Rows, Uses
 from pipeline.bursts import Burst
 from pipeline.facts import Fact, MeterAge
@@ -25,8 +27,7 @@ Load = tuple[list[float], float, list[float], float]
 """Signed amperes per phase, watts, and how much it wanders (amperes): per phase, and as a sum over the phases."""
 
 
-@dataclass(slots=True)
-class GroupNow:
+class GroupNow(Struct, gc=False):
     """One group at the moment of the decision."""
 
     node: Node

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from operator import sub
+
+from msgspec import Struct
 
 from pipeline.facts import Fact
 from pipeline.orders import least_told_a
@@ -25,8 +27,7 @@ WHOLE_SECOND_MS = 999
 Vector = tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Draw:
+class Draw(Struct, frozen=True, gc=False):
     """A car's draw at a meter reading: as it last reported, and between which bounds it was on each phase."""
 
     car: Fact
@@ -43,8 +44,7 @@ class Draw:
     power_per_volt: float
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(Struct, frozen=True, gc=False):
     """Between which bounds all cars together were at a meter reading, per phase (`Draw`)."""
 
     least_a: Sequence[float]
@@ -171,7 +171,7 @@ def sum_of(tree: Tree, draws: list[Draw]) -> Bounds:
 
 def between_reports(phases: int, points: list[MeterPoint], cars: list[Fact]) -> list[Bounds]:
     """The same for cars of known rotations, each walked through once: only where it reported something changes."""
-    steps = [[0.0] * (3 * phases) for _ in points]
+    steps: dict[int, list[Vector]] = {}
     begins_ms = [point.at_ms for point in points]
     ends_ms = [measured_until_ms(point) for point in points]
     for car in cars:
@@ -182,13 +182,16 @@ def between_reports(phases: int, points: list[MeterPoint], cars: list[Fact]) -> 
             if first < 0:
                 continue
             now = _span(phases, car, reports, first, last, reports[first].at_ms == points[i].at_ms)
-            steps[i] = [step + new - old for step, new, old in zip(steps[i], now, before, strict=True)]
+            steps.setdefault(i, []).append(tuple(map(sub, now, before)))
             before = now
-    total = [0.0] * (3 * phases)
-    found = []
-    for step in steps:
-        total = [a + b for a, b in zip(total, step, strict=True)]
-        found.append(Bounds(total[:phases], total[phases : 2 * phases], total[2 * phases :]))
+    total = (0.0,) * (3 * phases)
+    found: list[Bounds] = []
+    for i in range(len(points)):
+        if i in steps or not found:
+            total = tuple(map(sum, zip(total, *steps.get(i, ()), strict=True)))
+            found.append(Bounds(total[:phases], total[phases : 2 * phases], total[2 * phases :]))
+        else:
+            found.append(found[-1])
     return found
 
 

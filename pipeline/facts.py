@@ -6,8 +6,9 @@ never stored.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from pipeline.learning import Learnt, learn
 from pipeline.records import WANTING
@@ -21,8 +22,7 @@ from topology.tree import Node, Socket, Tree
 MeterAge = Literal["fresh", "stale", "lost"]
 
 
-@dataclass(slots=True)
-class Fact:
+class Fact(Struct, gc=False):
     """One connector now. Amperes are per phase in use."""
 
     socket: Socket

@@ -11,7 +11,8 @@ A car of unknown rotation is subtracted only as far as every rotation that fits 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pipeline.draws import Draw, Vector, bounds_at, draws_at, measured_until_ms
 from pipeline.facts import Fact
@@ -25,8 +26,7 @@ OPEN_READINGS = 32
 more: all of them are walked through for every decision."""
 
 
-@dataclass(slots=True)
-class Difference:
+class Difference(Struct, gc=False):
     """What a meter shows besides the cars below it, at its newest reading; and the memory that led there."""
 
     unmanaged_a: Vector

@@ -10,7 +10,7 @@ Offered is the accepted limit at the time of the reading; the draw is the highes
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from pipeline.records import WANTING
 from pipeline.reservations import IN_USE_A, accepted, beyond_first_a
@@ -22,8 +22,7 @@ TAKES_ALL_A = 0.3
 car that is satisfied with less would never be believed."""
 
 
-@dataclass(slots=True)
-class Learnt:
+class Learnt(Struct, gc=False):
     """The part of a connector's memory that learning owns, as it will be after this decision."""
 
     under_since_ms: int | None

@@ -7,14 +7,14 @@ the latest `from` that has begun; after its `until` the source limits nothing (d
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pipeline.state import LimitEntry, LocationState
 from topology.tree import Node
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(Struct, frozen=True, gc=False):
     """Amperes on one phase, or watts over all, and the name of what allows no more."""
 
     value: float

@@ -10,7 +10,7 @@ walked through again until every car has reported since; what was put down to ca
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from pipeline.draws import Bounds, Draw, Vector
 
@@ -19,8 +19,7 @@ RAMP_MS = 15_000
 ramps within its own setpoint gets itself cut; longer: a kettle is overlooked for that long."""
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(Struct, frozen=True, gc=False):
     """The unmanaged load at a meter reading, per phase; and since when a rise has been put down to cars (None: it is
     not)."""
 

@@ -7,7 +7,7 @@ below it rises. `increase_every_s` and `min_change_a` may hold back increases, n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from pipeline.allocation import EPS_A, Ask, Rows, blocking_row, fill, take
 from pipeline.constraints import Constraints
@@ -19,8 +19,7 @@ from topology.location import Control
 from topology.steps import floor_to_step
 
 
-@dataclass(frozen=True, slots=True)
-class Released:
+class Released(Struct, frozen=True, gc=False):
     """The limit of one connector now, and what stops it from being more."""
 
     limit_a: float

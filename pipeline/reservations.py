@@ -8,7 +8,7 @@ limit it holds its fallback (`max_a` where that is not known).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from pipeline.state import ConnectorState, Grant, Reading
 from topology.location import Control
@@ -23,8 +23,7 @@ IN_USE_A = 1.0
 NOT_TAKEN = frozenset({"rejected", "unsupported", "offline", "superseded", "expired"})
 
 
-@dataclass(frozen=True, slots=True)
-class Reservation:
+class Reservation(Struct, frozen=True, gc=False):
     """What a connector holds (amperes per phase in use), and why others may not count on it moving."""
 
     held_a: float

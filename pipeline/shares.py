@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from pipeline.solar import Timer
 from pipeline.switching import Phases
 from pipeline.turns import Turns
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(Struct, frozen=True, gc=False):
     """A connector's fair share, and what stops it from being more."""
 
     target_a: float

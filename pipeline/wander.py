@@ -2,8 +2,8 @@
 
 A limit that follows every dip of a noisy house up is pulled down by every rise that follows: hundreds of setpoints an
 hour, each of which may be a write into a charger's flash. So a *raise* leaves free what the load is likely to reach
-again: its level since the last step plus three times its spread. Decreases and fair shares know nothing of this; the fuse is
-not protected by statistics.
+again: its level since the last step plus three times its spread. Decreases and fair shares know nothing of this; the
+fuse is not protected by statistics.
 
 The spread is the median of successive differences of the meter (the unmanaged load itself moves only when that is
 certain, `pipeline.ramps`), followed in small steps: a kettle's step or a car's ramp hardly counts as noise, however
