@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
+from scipy.stats import theilslopes
+
 from pipeline.moments import parse_moment, to_ms
 from pipeline.records import DEADLETTERS, DECISIONS, SETPOINTS, WINDOWS
 from tests.parts.tail import Seen
@@ -20,8 +22,10 @@ CLOSED_S = 35
 """From the end of a minute until it is closed: late readings have 30 s."""
 ZOMBIE_S = 5.0
 """How much longer than its session a former owner may still be seen."""
-GROWTH_MB = 40.0
-"""What a worker may grow after its first quarter: caches, the collector's mood. A leak per record is more."""
+GROWTH_MB = 10.0
+"""What a worker may grow in the last two thirds of its life, by its trend: the first third fills caches and sees the
+first faults, and a step at one of them (ten minutes of changelog read again) is no trend. In the 20 minutes that are
+left of the long run a leak of 300 bytes per record is more."""
 
 History = dict[str, list[Seen]]
 """Topic -> its records, in the order of each partition."""
@@ -123,13 +127,17 @@ def takeovers_s(history: History, events: Iterable[Event]) -> list[tuple[str, fl
     return found
 
 
-def check_memory(sizes_mb: dict[int, Sequence[float]], least: int) -> Iterator[str]:
-    """A worker that lived long enough has not grown since its first quarter."""
+def growth_mb(sizes_mb: Sequence[float]) -> float:
+    """By how much a worker grew in the last two thirds of its life: the median of the slopes between any two looks."""
+    late = sizes_mb[len(sizes_mb) // 3 :]
+    return float(theilslopes(late).slope) * len(late)
+
+
+def check_memory(sizes_mb: Mapping[int, Sequence[float]], least: int) -> Iterator[str]:
+    """A worker that lived for so many looks at least does not grow."""
     for pid, sizes in sizes_mb.items():
-        if len(sizes) >= least:
-            early, late = max(sizes[: len(sizes) // 4 + 1]), min(sizes[-len(sizes) // 4 :])
-            if late - early > GROWTH_MB:
-                yield f"worker {pid} grew from {early:.0f} MB to {late:.0f} MB in {len(sizes)} looks"
+        if len(sizes) >= least and growth_mb(sizes) > GROWTH_MB:
+            yield f"worker {pid} grew by {growth_mb(sizes):.0f} MB to {sizes[-1]:.0f} MB"
 
 
 def _energy_wh(readings: Sequence[tuple[int, float]]) -> dict[int, float]:

@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,8 +36,8 @@ TOLD = 8
 """Findings of a check that are told; the others are counted."""
 LOOK_S = 5.0
 """Between two looks at the workers' memory."""
-MEMORY_LOOKS = 60
-"""A worker that lived for five minutes is judged; a younger one is still growing up."""
+MEMORY_LOOKS = 120
+"""A worker that lived for ten minutes is judged (the elder of a long run is); a younger one is still growing up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +119,20 @@ def _look(
         *(f"{len(history[topic])} {topic}" for topic in TOPICS),
         "faults: " + ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds))),
         f"longest takeover after a kill: {max((s for _, s in takeovers), default=0):.1f} s",
+        _life(sizes_mb[chaos.elder.process.pid]),
         f"largest worker: {max((max(s) for s in sizes_mb.values() if s), default=0):.0f} MB",
         f"the machine was late by up to {late_s:.1f} s",
     ]
     return Report([f"{name}: {text}" for name, found in wrong.items() for text in _some(found)], told)
+
+
+def _life(sizes_mb: Sequence[float]) -> str:
+    """How the elder's memory went."""
+    if len(sizes_mb) < 3:
+        return "nobody lived for long"
+    third, half = sizes_mb[len(sizes_mb) // 3], sizes_mb[len(sizes_mb) // 2]
+    trend = f"{checks.growth_mb(sizes_mb):+.1f} MB by its trend since the first third"
+    return f"the elder: {third:.0f} MB after a third, {half:.0f} after a half, {sizes_mb[-1]:.0f} at the end; {trend}"
 
 
 def _some(found: Iterable[str]) -> list[str]:
