@@ -13,7 +13,7 @@ from operator import sub
 from msgspec import Struct
 
 from pipeline.facts import Fact
-from pipeline.orders import least_told_a
+from pipeline.orders import TAKES_MS, least_told_a, most_told_a
 from pipeline.state import MeterPoint, Reading
 from topology.phases import Wiring
 from topology.tree import Tree
@@ -92,14 +92,13 @@ def _draw(tree: Tree, point: MeterPoint, car: Fact, left: Vector | None) -> Draw
         nothing = (0.0,) * phases
         return Draw(car, reading, False, nothing, nothing, nothing, nothing, 0.0, 0.0)
     assert reading.current_a is not None
-    exact = reading.at_ms == point.at_ms
     around = reports[first : last + 2]
     loads = [_taken_off(phases, car, each, left) for each in around]
-    least_a, most_a, risen_a = _between(car, loads, around, last + 1 < len(reports), exact)
+    least_a, most_a, risen_a = _between(car, point, loads, around, last + 1 < len(reports))
     return Draw(
         car=car,
         reading=reading,
-        exact=exact,
+        exact=reading.at_ms == point.at_ms,
         taken_off=taken_off,
         least_a=least_a,
         most_a=most_a,
@@ -177,11 +176,11 @@ def between_reports(phases: int, points: list[MeterPoint], cars: list[Fact]) -> 
     for car in cars:
         before: Vector = (0.0,) * (3 * phases)
         reports = _reports(car)
-        for i in _changes(reports, begins_ms, ends_ms):
+        for i in _changes(car, reports, begins_ms, ends_ms):
             first, last = _around(reports, points[i])
             if first < 0:
                 continue
-            now = _span(phases, car, reports, first, last, reports[first].at_ms == points[i].at_ms)
+            now = _span(phases, car, points[i], reports, first, last)
             steps.setdefault(i, []).append(tuple(map(sub, now, before)))
             before = now
     total = (0.0,) * (3 * phases)
@@ -195,13 +194,17 @@ def between_reports(phases: int, points: list[MeterPoint], cars: list[Fact]) -> 
     return found
 
 
-def _changes(reports: list[Reading], begins_ms: list[int], ends_ms: list[int]) -> list[int]:
-    """The readings from which on a car has other reports around them, in order: after, within and at each report."""
+def _changes(car: Fact, reports: list[Reading], begins_ms: list[int], ends_ms: list[int]) -> list[int]:
+    """The readings from which on other reports of a car are around them, or another order may be obeyed, in order."""
     places = {0}
     for report in reports:
         places.add(bisect_left(begins_ms, report.at_ms))
         places.add(bisect_right(begins_ms, report.at_ms))
         places.add(bisect_left(ends_ms, report.at_ms))
+    told = car.state.told
+    if told and told[-1][0] >= begins_ms[0]:
+        for told_ms, _ in told:
+            places |= {bisect_right(begins_ms, told_ms), bisect_right(begins_ms, told_ms + TAKES_MS)}
     places.discard(len(begins_ms))
     return sorted(places)
 
@@ -216,35 +219,39 @@ def _reports(car: Fact) -> list[Reading]:
     return [*recent, newest]
 
 
-def _span(phases: int, car: Fact, reports: list[Reading], first: int, last: int, exact: bool) -> Vector:
+def _span(phases: int, car: Fact, point: MeterPoint, reports: list[Reading], first: int, last: int) -> Vector:
     """The bounds of one car at a reading (`_around`): least, most and risen, one after the other."""
     around = reports[first : last + 2]
     loads = [found[0] if found else None for found in [_loads(phases, car, each) for each in around]]
     if loads[0] is None:
         return (0.0,) * (3 * phases)
-    least_a, most_a, risen_a = _between(car, loads, around, last + 1 < len(reports), exact)
+    least_a, most_a, risen_a = _between(car, point, loads, around, last + 1 < len(reports))
     return (*least_a, *most_a, *risen_a)
 
 
 def _between(
-    car: Fact, loads: Sequence[Sequence[float] | None], around: list[Reading], closed: bool, exact: bool
+    car: Fact, point: MeterPoint, loads: Sequence[Sequence[float] | None], around: list[Reading], closed: bool
 ) -> tuple[Sequence[float], Sequence[float], Sequence[float]]:
     """Least, most and risen of one car from its reports around a meter reading.
 
     `loads`: what they said, the first is known. `closed`: whether the last of them is certainly newer than the meter's.
     """
     assert loads[0] is not None
-    if exact:
+    if around[0].at_ms == point.at_ms:
         return loads[0], loads[0], loads[0]
     said = [load for load in loads if load is not None]
     most_a = said[0] if len(said) == 1 else [max(phase) for phase in zip(*said, strict=True)]
     if not closed or loads[-1] is None:
-        return (0.0,) * len(most_a), most_a, _risen_a(car, most_a)
+        return (0.0,) * len(most_a), most_a, _risen_a(car, most_a, point.at_ms)
     told_a = least_told_a(car.state, around[0].at_ms, around[-1].at_ms)
     return [min(*phase, told_a) for phase in zip(*said, strict=True)], most_a, most_a
 
 
-def _risen_a(car: Fact, load_a: Sequence[float]) -> Vector:
-    """What a car may have risen to since it reported."""
+def _risen_a(car: Fact, load_a: Sequence[float], at_ms: int) -> Vector:
+    """What a car may have risen to since it reported, at a meter reading. What it was told at that moment or later it
+    cannot have obeyed yet: else a raise would explain away the very load that it was made beside."""
     held_a = car.reservation.held_a
+    told = car.state.told
+    if told and told[-1][0] >= at_ms:
+        held_a = min(held_a, most_told_a(car.state, at_ms, car.socket.fallback_a))
     return tuple([max(a, held_a * on) for a, on in zip(load_a, car.use.on, strict=True)])

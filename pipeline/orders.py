@@ -6,6 +6,8 @@ that the car has left it. It has when it was seen to obey an order that its char
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from pipeline.reservations import SEEN_A, accepted
 from pipeline.state import KEPT_TOLD, ConnectorState, Reading
 
@@ -48,3 +50,16 @@ def least_told_a(state: ConnectorState, from_ms: int, to_ms: int) -> float:
         if over_ms < at_ms <= to_ms and replaced_ms >= from_ms:
             least_a = min(least_a, limit_a)
     return least_a
+
+
+def most_told_a(state: ConnectorState, before_ms: int, fallback_a: float) -> float:
+    """The highest limit that a car may have obeyed at a moment: what it falls to by itself, the order given last before
+    that, and those that it may not have left yet; infinite where they are not kept any more."""
+    given = [order for order in state.told if order[0] < before_ms]
+    if not given:
+        return float("inf") if len(state.told) == KEPT_TOLD else fallback_a
+    most_a = max(fallback_a, given[-1][1])
+    for (_, limit_a), (replaced_ms, _) in pairwise(given):
+        if replaced_ms + TAKES_MS >= before_ms:
+            most_a = max(most_a, limit_a)
+    return most_a
