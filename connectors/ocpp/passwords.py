@@ -99,4 +99,6 @@ def _digest(path: Path, charger: object, secret: object) -> bytes:
         # 0123 and 1e5 would silently be read as numbers
         raise PasswordsUnreadable(f"{path}: the password of {charger} must be a text, in quotes")
     hashed = _HASHED.fullmatch(secret)
+    if hashed is None and secret.startswith("sha256:"):
+        raise PasswordsUnreadable(f"{path}: the password of {charger} must be sha256: and 64 hex digits, or not say so")
     return bytes.fromhex(hashed[1]) if hashed else sha256(secret.encode("utf-8", "surrogatepass")).digest()

@@ -11,7 +11,7 @@ from datetime import date, datetime, time
 from random import Random
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from topology.location import Id
 
@@ -217,6 +217,13 @@ class Run(Part):
     start: datetime | date = datetime(2026, 11, 24, 0, 0)  # noqa: DTZ001 -- local time of each location
     hours: Annotated[float, Field(gt=0, le=MOST_HOURS)] = HOURS
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+
+    @field_validator("start")
+    @classmethod
+    def _has_a_time_zone(cls, start: datetime | date) -> datetime | date:
+        if not 1971 <= start.year < 9000:  # as everywhere (pipeline.moments): beyond, not every zone has a time
+            raise ValueError("a year within 1971 and 8999 is needed")
+        return start
 
 
 def local_start(written: datetime | date) -> datetime:

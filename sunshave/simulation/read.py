@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from sunshave.simulation.plan import (
@@ -25,6 +24,7 @@ from sunshave.simulation.plan import (
     local_start,
 )
 from topology.checks import Problem
+from topology.documents import NotYaml, read_documents
 from topology.location import Location
 from topology.read import LocationRefused, location_document, read_location
 
@@ -75,10 +75,9 @@ def read_simulation(path: Path, **instead: Any) -> Simulation:
     Raises OSError when it cannot be read, FileRefused with every error.
     """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as problem:
-        said = " ".join(str(problem).split())
-        raise FileRefused([Problem("(document)", f"neither YAML nor JSON: {said}")], []) from None
+        document = _only(read_documents(path))
+    except NotYaml as problem:
+        raise FileRefused([Problem("(document)", f"neither YAML nor JSON: {problem}")], []) from None
     if not isinstance(document, dict):
         raise FileRefused([Problem("(document)", "a simulation is a mapping with a location, cars, house…")], [])
     document |= {key: value for key, value in instead.items() if value is not None}
@@ -153,10 +152,10 @@ class _Reader:
 
     def _from_file(self, name: str, at: str) -> Any:
         try:
-            return yaml.safe_load((self.folder / name).read_text(encoding="utf-8"))
+            return _only(read_documents(self.folder / name))
         except OSError as problem:
             self.problems.append(Problem(at, f"cannot read {name}: {problem.strerror}"))
-        except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
+        except NotYaml:
             self.problems.append(Problem(at, f"{name} is neither YAML nor JSON"))
         return None
 
@@ -206,6 +205,10 @@ def _misfits(location: Location, site: Site) -> Iterator[Problem]:
                 yield Problem(f"cars[{i}].charger", _no_such(charger, chargers, "there is no charger"))
             elif cars.connector is not None and cars.connector not in chargers[charger]:
                 yield Problem(f"cars[{i}].connector", f"charger {charger} has no connector {cars.connector}")
+
+
+def _only(documents: list[object]) -> Any:
+    return documents[0] if len(documents) == 1 else None
 
 
 def _task(location: Location, site: Site, run: Run) -> Task:

@@ -138,6 +138,8 @@ def test_every_error_is_named_with_its_path(tmp_path: Path) -> None:
     [
         ("[1, 2]", "a simulation is a mapping"),
         ("{", "neither YAML nor JSON"),
+        (f"seed: {'9' * 5000}", "neither YAML nor JSON"),
+        ({**SMALL, "start": "0001-01-01T00:00"}, "start: a year within 1971 and 8999 is needed"),
         ("hours: 1", "location: what to simulate"),
         ("location: gone.yaml", "cannot read gone.yaml"),
         ("locations: []", "locations: a list of locations"),

@@ -94,9 +94,9 @@ def _basic(user: str, password: bytes) -> str:
     return "Basic " + base64.b64encode(user.encode() + b":" + password).decode()
 
 
-@pytest.mark.parametrize("text", ["[1]", "{CP-1: 123}", "{CP-1: ''}", "{"])
+@pytest.mark.parametrize("text", ["[1]", "{CP-1: 123}", "{CP-1: ''}", "{", "{CP-1: 'sha256:123'}"])
 def test_unreadable_passwords_are_refused_without_naming_one(tmp_path: Path, text: str) -> None:
-    """0123 would silently be a number, so a password must be a text."""
+    """0123 would silently be a number, so a password must be a text; a hash with a digit too few would be one."""
     (tmp_path / "s").write_text(text)
     with pytest.raises(PasswordsUnreadable) as refusal:
         Passwords(tmp_path / "s")
