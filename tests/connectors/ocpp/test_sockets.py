@@ -167,6 +167,12 @@ def test_only_ocpp16_is_spoken() -> None:
     asyncio.run(story())
 
 
+def masked(kind: int, payload: bytes) -> bytes:
+    """A whole frame as a client sends it; its mask is four zeros."""
+    size = [len(payload)] if len(payload) < 126 else [126, *len(payload).to_bytes(2, "big")]
+    return bytes([0x80 | kind, 0x80 | size[0], *size[1:], 0, 0, 0, 0]) + payload
+
+
 GARBAGE = [
     "",
     "{}",
@@ -253,24 +259,54 @@ def test_failure_of_ours_costs_no_socket(action: str, monkeypatch: pytest.Monkey
     asyncio.run(story())
 
 
+PING = masked(9, b"x" * 120)
+HEARTBEAT = masked(1, b'[2,"%s","Heartbeat",{}]' % (b"x" * 100))
+STATUS = masked(1, b'[2,"1","StatusNotification",{"connectorId":1,"errorCode":"NoError","status":"Charging"}]')
+
+
 @pytest.mark.parametrize(
-    ("pings", "limits"),
-    [(10_000_000, {"send_timeout_s": 60.0}), (150_000, {"send_timeout_s": 1.0, "max_unread_bytes": 2**30})],
-    ids=["too much", "too long"],
+    ("frame", "limits"),
+    [
+        (PING, {"send_timeout_s": 60.0}),
+        (PING, {"send_timeout_s": 1.0, "max_unread_bytes": 2**30}),
+        (HEARTBEAT, {"send_timeout_s": 1.0}),
+    ],
+    ids=["too many pongs", "pongs for too long", "answers for too long"],
 )
-def test_charger_that_never_reads_is_cut_off(pings: int, limits: dict[str, Any]) -> None:
-    """It pings and takes no pong: what waits for it has an end, in bytes and in seconds."""
+def test_charger_that_asks_and_never_reads_is_cut_off(frame: bytes, limits: dict[str, Any]) -> None:
+    """What waits for it has an end, in bytes and in seconds."""
 
     async def story() -> None:
         settings = replace(QUICK, call_timeout_s=60.0, config_timeout_s=60.0, **limits)
         async with open_desk(settings=settings, place=location(fallback_a=None)) as desk:
             with await deaf_socket(desk) as deaf:
-                flooding = asyncio.create_task(flood(deaf, pings))
+                flooding = asyncio.create_task(flood(deaf, frame))
                 await desk.until(lambda: not desk.central.health()["connected"], 20)
                 flooding.cancel()
                 await asyncio.gather(flooding, return_exceptions=True)
 
     asyncio.run(story())
+
+
+def test_charger_that_never_reads_is_offline_soon() -> None:
+    """It stays silent while it is sent setpoint after setpoint: each has its answer, and the charger counts as gone."""
+
+    async def story() -> None:
+        settings = replace(QUICK, call_timeout_s=0.1, config_timeout_s=0.1, ping_s=0.5, shutdown_s=0.5)
+        async with open_desk(settings=settings, place=location(fallback_a=None)) as desk:
+            with await deaf_socket(desk) as deaf:
+                await asyncio.get_running_loop().sock_sendall(deaf, STATUS)
+                await desk.until(lambda: desk.readings)
+                seq = 0
+                while desk.readings[-1].online:
+                    seq += 1
+                    desk.central.offer(setpoint(seq))
+                    await asyncio.sleep(0.05)
+
+            assert not desk.central.health()["connected"]
+            assert set(range(1, seq + 1)) == {answer.seq for answer in desk.feedback if answer.state != "sent"}
+
+    asyncio.run(asyncio.wait_for(story(), 20))
 
 
 async def deaf_socket(desk: Desk) -> socket.socket:
@@ -289,11 +325,10 @@ async def deaf_socket(desk: Desk) -> socket.socket:
     return deaf
 
 
-async def flood(deaf: socket.socket, pings: int) -> None:
-    """Send so many pings of 120 bytes."""
-    ping = bytes([0x89, 0x80 | 120, 0, 0, 0, 0]) + b"x" * 120
-    for _ in range(pings // 500):
-        await asyncio.get_running_loop().sock_sendall(deaf, ping * 500)
+async def flood(deaf: socket.socket, frame: bytes) -> None:
+    """Send a frame again and again."""
+    while True:
+        await asyncio.get_running_loop().sock_sendall(deaf, frame * 500)
 
 
 def test_stopping_says_going_away() -> None:
