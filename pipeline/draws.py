@@ -13,7 +13,7 @@ from operator import sub
 from msgspec import Struct
 
 from pipeline.facts import Fact
-from pipeline.orders import TAKES_MS, least_told_a, most_told_a
+from pipeline.orders import TAKES_MS, least_told_a, most_obeyed_a, most_told_a, obeyed_from_ms
 from pipeline.state import MeterPoint, Reading
 from topology.phases import Wiring
 from topology.tree import Tree
@@ -195,12 +195,14 @@ def between_reports(phases: int, points: list[MeterPoint], cars: list[Fact]) -> 
 
 
 def _changes(car: Fact, reports: list[Reading], begins_ms: list[int], ends_ms: list[int]) -> list[int]:
-    """The readings from which on other reports of a car are around them, or another order may be obeyed, in order."""
+    """The readings from which on other reports of a car are around them, or another order is obeyed, in order."""
     places = {0}
     for report in reports:
         places.add(bisect_left(begins_ms, report.at_ms))
         places.add(bisect_right(begins_ms, report.at_ms))
         places.add(bisect_left(ends_ms, report.at_ms))
+    for obeyed_ms in obeyed_from_ms(car.state):
+        places.add(bisect_left(begins_ms, obeyed_ms))
     told = car.state.told
     if told and told[-1][0] >= begins_ms[0]:
         for told_ms, _ in told:
@@ -241,10 +243,17 @@ def _between(
         return loads[0], loads[0], loads[0]
     said = [load for load in loads if load is not None]
     most_a = said[0] if len(said) == 1 else [max(phase) for phase in zip(*said, strict=True)]
-    if not closed or loads[-1] is None:
-        return (0.0,) * len(most_a), most_a, _risen_a(car, most_a, point.at_ms)
-    told_a = least_told_a(car.state, around[0].at_ms, around[-1].at_ms)
-    return [min(*phase, told_a) for phase in zip(*said, strict=True)], most_a, most_a
+    if closed and loads[-1] is not None:
+        told_a = least_told_a(car.state, around[0].at_ms, around[-1].at_ms)
+        return [min(*phase, told_a) for phase in zip(*said, strict=True)], most_a, most_a
+    risen_a = _risen_a(car, most_a, point.at_ms)
+    obeyed = most_obeyed_a(car.state, point.at_ms)
+    if obeyed is not None:
+        cap_a = [obeyed[0] * on for on in car.use.on]
+        if around[-1].at_ms < obeyed[1]:
+            most_a = list(map(min, most_a, cap_a))
+        risen_a = tuple(map(max, most_a, map(min, risen_a, cap_a)))
+    return (0.0,) * len(most_a), most_a, risen_a
 
 
 def _risen_a(car: Fact, load_a: Sequence[float], at_ms: int) -> Vector:

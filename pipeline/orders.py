@@ -1,4 +1,5 @@
-"""Which limits a car may have obeyed between two of its reports: for what it drew then (`pipeline.draws`).
+"""Which limits a car may have obeyed between two of its reports, or since its last: for what it drew then
+(`pipeline.draws`).
 
 A charger may take its time, so an order counts until the next one is surely taken: for 30 s, or until a report shows
 that the car has left it. It has when it was seen to obey an order that its charger had accepted, and draws more later.
@@ -14,6 +15,11 @@ from pipeline.state import KEPT_TOLD, ConnectorState, Reading
 TAKES_MS = 30_000
 """How long a charger may obey an order when a newer one is on its way. Less: a car that was paused between two reports
 counts as one that was not; more: a fall of the building is credited later."""
+
+OBEYS_MS = 6_000
+"""How long a car may take to come down to an order that its charger has accepted: a car follows the pilot signal within
+5 s (IEC 61851-1, annex A). Less: a car that still comes down is taken for a rise of the building; more: such a rise is
+taken for the car, and the fuse carries both for as long."""
 
 
 def note_told(state: ConnectorState, limit_a: float, now_ms: int) -> None:
@@ -50,6 +56,23 @@ def least_told_a(state: ConnectorState, from_ms: int, to_ms: int) -> float:
         if over_ms < at_ms <= to_ms and replaced_ms >= from_ms:
             least_a = min(least_a, limit_a)
     return least_a
+
+
+def most_obeyed_a(state: ConnectorState, at_ms: int) -> tuple[float, int] | None:
+    """The most that a car may draw at a moment, and since when, where it must have come down to an accepted order.
+
+    What others may count on is another matter: a decrease that was not seen is none (`pipeline.reservations`).
+    """
+    old = [g for g in state.grants if g.state in ("accepted", "unseen") and g.at_ms + OBEYS_MS <= at_ms]
+    if not old:
+        return None
+    newest = max(old, key=lambda grant: grant.seq)
+    return max(g.limit_a for g in state.grants if g.seq >= newest.seq), newest.at_ms + OBEYS_MS
+
+
+def obeyed_from_ms(state: ConnectorState) -> list[int]:
+    """From when on `most_obeyed_a` says something else."""
+    return [g.at_ms + OBEYS_MS for g in state.grants if g.state in ("accepted", "unseen")]
 
 
 def most_told_a(state: ConnectorState, before_ms: int, fallback_a: float) -> float:
