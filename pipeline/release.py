@@ -48,6 +48,10 @@ def release(
         use = fact.one_use if target.one_phase and fact.one_use is not None else fact.all_use
         uses = found.uses_on(index, target.one_phase and fact.one_use is not None)
         soft = [(sun_row, use.total)] if sun_row is not None else []
+        above = _exceeded(fact, target, rows, uses, found)
+        if above is not None:
+            released[index] = Released(fact.standing_a or 0.0, above, target.one_phase)
+            continue
         if target.target_a <= fact.reservation.held_a + EPS_A:
             released[index] = _hold(fact, target, control, now_ms)
             continue
@@ -138,6 +142,15 @@ def _set_aside_a(fact: Fact, shares: Shares) -> float:
 def _held_back(fact: Fact, control: Control, now_ms: int) -> bool:
     last_ms = fact.state.last_increase_ms
     return last_ms is not None and now_ms - last_ms < control.increase_every_s * 1000
+
+
+def _exceeded(fact: Fact, target: Share, rows: Rows, uses: list[tuple[int, float]], found: Constraints) -> str | None:
+    """Of a connector that would rise while its fallback is kept for the end of its lease: the exceeded row above it.
+    What is kept for later may still be used by somebody who was told to make room, and is not there yet."""
+    if not fact.reservation.lapsing or fact.standing_a is None or target.target_a <= fact.standing_a + EPS_A:
+        return None
+    over = next((row for row, _ in uses if rows.left[row] + found.wander[row] < -EPS_A), None)
+    return None if over is None else _reserved(over, rows, found)
 
 
 def _hold(fact: Fact, target: Share, control: Control, now_ms: int) -> Released:
