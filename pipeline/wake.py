@@ -15,8 +15,9 @@ from pipeline.tariffs import tariff_of, window_start_ms
 from topology.location import Control
 from topology.tree import Node, Tree
 
-AT_THE_LATEST_MS = 60_000
-"""Decide at least this often: a guard against a deadline that this module forgot; it costs 1/60 decision a second."""
+AT_THE_LATEST_MS = 600_000
+"""Decide at least this often: a guard against a deadline that this module forgot. It is longer than half a lease by
+default: who is sent setpoints is decided more often anyway."""
 
 BURST_WAKES = 3
 """Looks at a burst within `reaction_s`, so that it ends in time. Fewer: it ends late; more: decisions for nothing."""
