@@ -248,7 +248,7 @@ def _between(
         return [min(*phase, told_a) for phase in zip(*said, strict=True)], most_a, most_a
     risen_a = _risen_a(car, most_a, point.at_ms)
     obeyed = most_obeyed_a(car.state, point.at_ms)
-    if obeyed is not None:
+    if obeyed is not None and not car.reservation.lapsing:  # else it may have gone to its fallback
         cap_a = [obeyed[0] * on for on in car.use.on]
         if around[-1].at_ms < obeyed[1]:
             most_a = list(map(min, most_a, cap_a))
