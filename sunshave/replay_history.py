@@ -44,6 +44,8 @@ class History:
             sources = Sources(self._reader, partition, self._only)
             chains = _Chains(self._reader, partition, sources)
             for record in self._reader.read(DECISIONS, partition):
+                if record.offset >= end:
+                    break  # what it saw may lie beyond the ends of the others
                 self.read += 1
                 name = (record.key or b"").decode(errors="replace")
                 if self._only in (None, name):

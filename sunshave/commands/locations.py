@@ -12,8 +12,8 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from pipeline.records import LOCATIONS
-from sunshave.broker import require_listener
 from sunshave.options import kafka_option
+from sunshave.reading import reading
 from sunshave.telling import give_up, warning
 from topology.location import Location
 from topology.read import LocationRefused, location_document, read_location_file
@@ -102,10 +102,12 @@ def _clashes(location: Location, path: Path, owners: dict[str, str]) -> list[str
 
 def _publish(bootstrap: str, values: Mapping[str, bytes | None]) -> None:
     """Write each value under its location's name. Exits with a sentence where the broker does not take one."""
-    require_listener(bootstrap)
+    with reading(bootstrap) as reader:
+        reader.partitions(LOCATIONS)  # a broker that makes it by itself would make it with another form
     try:
         producer = KafkaProducer(
             bootstrap_servers=bootstrap.split(","),
+            allow_auto_create_topics=False,
             max_block_ms=int(PUBLISH_S * 1000),
             bootstrap_timeout_ms=int(PUBLISH_S * 1000),
         )
@@ -116,7 +118,6 @@ def _publish(bootstrap: str, values: Mapping[str, bytes | None]) -> None:
         for future in sent:
             future.get(timeout=PUBLISH_S)
     except KafkaError as problem:
-        hint = "were the topics made (`sunshave topics create`)?"
-        give_up(f"the broker at {bootstrap} takes no locations; {hint} ({problem})", 1)
+        give_up(f"the broker at {bootstrap} takes no locations: {problem}", 1)
     finally:
         producer.close(timeout=PUBLISH_S)

@@ -100,6 +100,8 @@ def replay(
             result = again.take(step)
             if _within(span, step.at_ms):
                 tally.note(step, result)
+    if only is not None and not any(tally.count.values()):
+        give_up(f"{file or kafka} has no decisions of location {only}", 2)
     tally.answer(file or kafka)
     sys.exit(1 if tally.count["different"] else 0)
 

@@ -126,6 +126,17 @@ def test_put_publishes_all_or_nothing(tmp_path: Path, broker: Broker) -> None:
     assert None is published(broker.bootstrap, name)[-1]
 
 
+def test_put_makes_no_topic_by_itself(tmp_path: Path, broker: Broker) -> None:
+    """Brokers do for whoever writes, with as many partitions as they like; then the stream could not have its own."""
+    for arguments in (("put", written(tmp_path / "good.yaml", GOOD.format(name="a"))), ("remove", "a")):
+        result = run(*arguments, "--kafka", broker.bootstrap)
+
+        told = f"Error: there is no topic topology.locations at {broker.bootstrap} (sunshave topics create)\n"
+        assert (1, told) == (result.exit_code, result.stderr)
+    created = CliRunner().invoke(topics, ["create", "--kafka", broker.bootstrap, "--partitions", "7"])
+    assert 0 == created.exit_code, created.stderr
+
+
 def published(bootstrap: str, name: str) -> list[bytes]:
     """All values of a key on the topic of locations, oldest first."""
     consumer = KafkaConsumer(

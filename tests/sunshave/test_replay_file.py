@@ -200,3 +200,13 @@ def test_a_refused_document_is_said_with_every_error(transcript: list[str], tmp_
     assert (2, "") == (done.returncode, done.stdout)
     assert "groups" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_location_that_is_not_in_it_is_named(tmp_path: Path) -> None:
+    """A misspelt name is no history that came out the same."""
+    file = tmp_path / "run.jsonl"
+    file.write_text("\n".join(run(site(), 60)))
+    done = subprocess.run([COMMAND, "replay", file, "--location", "hom"], capture_output=True, text=True, check=False)
+
+    assert (2, "") == (done.returncode, done.stdout)
+    assert f"Error: {file} has no decisions of location hom\n" == done.stderr
