@@ -256,6 +256,12 @@ class Outbox(threading.Thread):
         waits_s = time.monotonic() - self._answered_s if self._unanswered else 0.0
         return self._connected and waits_s < BROKER_TIMEOUT_MS / 1000
 
+    @property
+    def idle(self) -> bool:
+        """Whether Kafka is not there, and nothing waits for it."""
+        with self._changed:
+            return not (self._connected or self._readings or self._feedback)
+
     def reading(self, reading: ChargerReading) -> None:
         """Publish a reading; one of the same connector that still waits is dropped."""
         with self._changed:

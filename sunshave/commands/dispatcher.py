@@ -113,7 +113,8 @@ async def _run(
     finally:
         inbox.stop()
         outbox.stop()
-        await asyncio.to_thread(outbox.join, FLUSH_S)
+        if not outbox.idle:
+            await asyncio.to_thread(outbox.join, FLUSH_S)
     log.info("Stopped")
 
 
