@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import deciding, readers, recovering
+from tests.bench import deciding, reacting, readers, recovering
 
 DECIDING_S = 1.5
 """Per size and solver. Less: a loaded machine shows; more: the run takes longer than anybody waits."""
@@ -34,6 +34,8 @@ def main(out: Path, rivals_python: Path | None) -> None:
     console.print(
         f"{taken['locations']:,} locations of {taken['bytes_each']:,} bytes taken over in {taken['seconds']:.1f} s"
     )
+    found["reacting"] = reacting.measured()
+    console.print(_reacting_table(found["reacting"]))
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     console.print(f"written to {out}")
@@ -56,6 +58,18 @@ def _deciding_table(found: dict[str, Any]) -> Table:
     table = Table("connectors", "decide, ms", "a linear program (HiGHS), ms", title=title)
     for size in found["sizes"]:
         table.add_row(str(size["connectors"]), f"{size['decide_ms']:.2f}", f"{size['highs_ms']:.2f}")
+    return table
+
+
+def _reacting_table(found: list[dict[str, Any]]) -> Table:
+    title = f"From a reading to its setpoint, in intervals of {found[0]['interval_s']:g} s"
+    table = Table("homes", "worker ran, waited for a core", "what happened", "times", "p50", "p99", title=title)
+    for size in found:
+        load = f"{size['ran']:.0%}, {size['waited']:.0%}"
+        for what, took in size["kinds"].items():
+            table.add_row(
+                str(size["homes"]), load, what, str(took["count"]), f"{took['p50']:.2f}", f"{took['p99']:.2f}"
+            )
     return table
 
 
