@@ -238,8 +238,9 @@ def commit(state: LocationState, outcome: Outcome) -> None:
         meter = tree.nodes[index].meter
         assert meter is not None
         kept = state.meters[meter.id]
-        kept.unmanaged_a, kept.settled_ms = shown.settled.load_a, shown.settled_ms
-        kept.rises_ms = {p: ms for p, ms in enumerate(shown.settled.since_ms) if ms is not None}
+        if shown.settled is not None:
+            kept.unmanaged_a, kept.settled_ms = shown.settled.load_a, shown.settled_ms
+            kept.rises_ms = {p: ms for p, ms in enumerate(shown.settled.since_ms) if ms is not None}
         kept.walked_ms = max(kept.walked_ms, shown.newest_ms)
         kept.wander = shown.wander
         if tree.nodes[index].group.capacity is not None:

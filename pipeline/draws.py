@@ -34,6 +34,8 @@ class Draw(Struct, frozen=True, gc=False):
     reading: Reading | None
     exact: bool
     taken_off: Vector
+    surely_a: Sequence[float]
+    """As it last reported; where its next report is in, what it drew at least in between."""
     least_a: Sequence[float]
     """At least, whatever it did since; what its next report says is known already where that is in."""
     most_a: Sequence[float]
@@ -90,16 +92,18 @@ def _draw(tree: Tree, point: MeterPoint, car: Fact, left: Vector | None) -> Draw
     taken_off = _taken_off(phases, car, reading, left)
     if reading is None or taken_off is None:
         nothing = (0.0,) * phases
-        return Draw(car, reading, False, nothing, nothing, nothing, nothing, 0.0, 0.0)
+        return Draw(car, reading, False, *(nothing,) * 5, 0.0, 0.0)
     assert reading.current_a is not None
     around = reports[first : last + 2]
     loads = [_taken_off(phases, car, each, left) for each in around]
-    least_a, most_a, risen_a = _between(car, point, loads, around, last + 1 < len(reports))
+    closed = last + 1 < len(reports) and loads[-1] is not None
+    least_a, most_a, risen_a = _between(car, point, loads, around, closed)
     return Draw(
         car=car,
         reading=reading,
         exact=reading.at_ms == point.at_ms,
         taken_off=taken_off,
+        surely_a=least_a if closed else taken_off,
         least_a=least_a,
         most_a=most_a,
         risen_a=risen_a,
@@ -227,7 +231,8 @@ def _span(phases: int, car: Fact, point: MeterPoint, reports: list[Reading], fir
     loads = [found[0] if found else None for found in [_loads(phases, car, each) for each in around]]
     if loads[0] is None:
         return (0.0,) * (3 * phases)
-    least_a, most_a, risen_a = _between(car, point, loads, around, last + 1 < len(reports))
+    closed = last + 1 < len(reports) and loads[-1] is not None
+    least_a, most_a, risen_a = _between(car, point, loads, around, closed)
     return (*least_a, *most_a, *risen_a)
 
 
@@ -236,14 +241,15 @@ def _between(
 ) -> tuple[Sequence[float], Sequence[float], Sequence[float]]:
     """Least, most and risen of one car from its reports around a meter reading.
 
-    `loads`: what they said, the first is known. `closed`: whether the last of them is certainly newer than the meter's.
+    `loads`: what they said, the first is known. `closed`: whether the last of them is certainly newer than the meter's,
+    and said something.
     """
     assert loads[0] is not None
     if around[0].at_ms == point.at_ms:
         return loads[0], loads[0], loads[0]
     said = [load for load in loads if load is not None]
     most_a = said[0] if len(said) == 1 else [max(phase) for phase in zip(*said, strict=True)]
-    if closed and loads[-1] is not None:
+    if closed:
         told_a = least_told_a(car.state, around[0].at_ms, around[-1].at_ms)
         return [min(*phase, told_a) for phase in zip(*said, strict=True)], most_a, most_a
     risen_a = _risen_a(car, most_a, point.at_ms)

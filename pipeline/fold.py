@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.meter_fold import FUTURE_MS, ahead, fold_meters
 from pipeline.moments import to_ms
-from pipeline.orders import note_report
+from pipeline.orders import note_lapse, note_report
 from pipeline.records import WANTING, ChargerReading, Feedback, Folded, Limit, MeterReading
 from pipeline.reservations import apply_answer, see
 from pipeline.state import (
@@ -118,12 +118,16 @@ def _fold_feedback(tree: Tree, state: LocationState, record: Feedback, received_
         return ahead(at_ms, received_ms)
     connector = _connector(state, record.charger, record.connector)
     measured_a = connector.reading.draw_a if connector.reading is not None else 0.0
+    limit_a = record.limit_a if record.limit_a is not None else 0.0
+    if record.state == "accepted":
+        skew_ms = round(tree.location.control.lease_skew_s * 1000)
+        note_lapse(connector, socket.fallback_a, at_ms, limit_a, skew_ms)
     apply_answer(
         connector,
         record.seq,
         record.state,
         at_ms,
-        limit_a=record.limit_a if record.limit_a is not None else 0.0,
+        limit_a=limit_a,
         until_ms=to_ms(record.lease_until) if record.lease_until is not None else at_ms,
         before_a=max(socket.fallback_a, measured_a),
     )

@@ -35,8 +35,9 @@ class Difference(Struct, gc=False):
     excess_a: float
     """−Σ phases (meter − the draw of the solar cars), the solar cars' own ramps left out."""
     settled_ms: int
-    """The newest meter reading that no report can explain any more."""
-    settled: Load
+    """The newest meter reading that no report can explain any more; -1: none."""
+    settled: Load | None
+    """What was unmanaged at that."""
     newest_ms: int
     wander: Wander | None
 
@@ -58,16 +59,16 @@ def difference(tree: Tree, node: Node, meter: MeterState, cars: Sequence[Fact], 
     reported_ms = _reported_ms(below, now_ms)
     too_old_ms = points[-OPEN_READINGS].at_ms if len(points) > OPEN_READINGS else -1
     if load is None:
-        load = first_load(_raw(points[0], draws_at(tree, points[0], below)))
+        first = draws_at(tree, points[0], below)
+        load = first_load(_less(points[0], [d.surely_a for d in first]))
     draws = draws_at(tree, points[-1], below)
     for i, (point, bounds) in enumerate(zip(points, bounds_at(tree, points, below, draws), strict=True)):
         at_ms = now_ms if i == len(points) - 1 else point.at_ms
         load = next_load(load, point.current_a, bounds, point.at_ms, at_ms)
         if point.at_ms > meter.walked_ms:
             wander = noted(wander, load.load_a, point.current_a)
-        if measured_until_ms(point) <= reported_ms or point.at_ms <= too_old_ms or settled is None:
+        if measured_until_ms(point) <= reported_ms or point.at_ms <= too_old_ms:
             settled, settled_ms = load, point.at_ms
-    assert settled is not None
     power_w, excess_a = _powers(tree, node, points[-1], draws, load)
     return Difference(load.load_a, power_w, excess_a, settled_ms, settled, points[-1].at_ms, wander)
 
@@ -85,14 +86,14 @@ def _reported_ms(cars: list[Fact], now_ms: int) -> int:
     return min((c.state.reading.at_ms for c in cars if c.state.reading is not None and not c.silent), default=now_ms)
 
 
-def _raw(point: MeterPoint, draws: list[Draw]) -> Vector:
-    """The meter less what the cars reported."""
-    return tuple(a - sum([d.taken_off[p] for d in draws]) for p, a in enumerate(point.current_a))
+def _less(point: MeterPoint, drawn: list[Sequence[float]]) -> Vector:
+    """The meter less what the cars drew."""
+    return tuple(a - sum([each[p] for each in drawn]) for p, a in enumerate(point.current_a))
 
 
 def _powers(tree: Tree, node: Node, point: MeterPoint, draws: list[Draw], load: Load) -> tuple[float, float]:
     """The signed power of everything but the cars, and the excess."""
-    put_down = put_down_to_cars(_raw(point, draws), load.load_a, draws)
+    put_down = put_down_to_cars(_less(point, [d.taken_off for d in draws]), load.load_a, draws)
     ramps = {d.car.socket.name: _ramp_a(d, put_down.get(d.car.socket.name)) for d in draws}
     solar = [d.total_a + ramps[d.car.socket.name] for d in draws if d.car.socket.solar_node == node.index]
     power_w = point.power_w - sum(_power_w(tree, d, ramps[d.car.socket.name]) for d in draws)

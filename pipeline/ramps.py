@@ -28,7 +28,7 @@ class Load(Struct, frozen=True, gc=False):
 
 
 def first_load(raw_a: Vector) -> Load:
-    """Of the first reading of a meter: as all have reported."""
+    """Of the first reading of a meter: as all have reported. It is found anew until all have reported since."""
     return Load(raw_a, (None,) * len(raw_a))
 
 
