@@ -6,8 +6,9 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from sunshave.simulation.read import Task
 from sunshave.simulation.summary import location_summary
 from sunshave.simulation.trace import Trace, trace_of
 from sunshave.simulation.world import World
+from sunshave.start import STOPS
 
 TELL_EVERY_S = 900
 """Simulated seconds between two words of progress. Fewer: more to say than to do; more: a bar that jumps."""
@@ -44,7 +46,8 @@ def run_all(
     told = context.SimpleQueue()
     pool = ProcessPoolExecutor(min(processes, len(tasks)), context, _begin, (told,))
     try:
-        futures = [pool.submit(_run_in_child, *each) for each in wanted]
+        with _undisturbed():
+            futures = [pool.submit(_run_in_child, *each) for each in wanted]
         _watch(futures, told, progress)
         return [future.result() for future in futures]
     except BaseException:
@@ -53,6 +56,25 @@ def run_all(
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A signal waits until the block has ended, here and in the processes that are started in it.
+
+    Half a process, or a parent that left while its child was reading what to do, would end in a stack trace.
+    """
+    came: list[int] = []
+    handlers = {number: signal.signal(number, lambda which, _frame: came.append(which)) for number in STOPS}
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # inherited: `_begin` ends it in a child
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if came:
+        signal.raise_signal(came[0])
 
 
 def run_one(task: Task, traced: bool, export: Path | None, progress: Progress) -> Outcome:
@@ -95,6 +117,7 @@ def _begin(told: Any) -> None:
     _told = told
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 
 
