@@ -90,9 +90,10 @@ def test_dropped_socket_is_replaced_and_the_session_goes_on(tmp_path: Path) -> N
         async with open_desk(passwords=passwords) as desk, running(desk, Car("CP-1", **SPRINTER), password="secret"):
             transaction = await desk.until(lambda: desk.readings and desk.readings[-1].transaction)
             desk.central.put_location("house", None)
-            await desk.until(lambda: not desk.readings[-1].online)
+            await desk.until(lambda: desk.central.health()["connected"] == 0)
+            desk.readings.clear()
             desk.central.put_location("house", location())
-            await desk.until(lambda: desk.readings[-1].online and desk.readings[-1].transaction)
+            await desk.until(lambda: desk.readings and desk.readings[-1].online and desk.readings[-1].transaction)
 
             assert transaction == desk.readings[-1].transaction
 
