@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 STEP_S = 0.25
 """Between steps of the physics. Larger: ramps look like stairs. Smaller: CPU."""
+CANCEL_AGAIN_S = 0.2
+"""Until a cancellation counts as lost: a car that is told to end waited 40 s for an answer that nobody read."""
 RECONNECT_S = 2.0
 """Before a dropped socket is replaced."""
 VOLTAGE_V = 230.0
@@ -262,8 +264,11 @@ async def _until_one_ends(*parts: Any) -> None:
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in tasks:
-            task.cancel()
+        pending = set(tasks)
+        while pending:  # before Python 3.12 `wait_for` may swallow a cancellation (cpython #86296): then once more
+            for task in pending:
+                task.cancel()
+            _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
         results = await asyncio.gather(*tasks, return_exceptions=True)
     for problem in results:
         if isinstance(problem, Exception):
