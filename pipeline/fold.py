@@ -121,7 +121,7 @@ def _fold_feedback(tree: Tree, state: LocationState, record: Feedback, received_
     limit_a = record.limit_a if record.limit_a is not None else 0.0
     if record.state == "accepted":
         skew_ms = round(tree.location.control.lease_skew_s * 1000)
-        note_lapse(connector, socket.fallback_a, at_ms, limit_a, skew_ms)
+        note_lapse(connector, socket.fallback_a, record.seq, at_ms, limit_a, skew_ms)
     apply_answer(
         connector,
         record.seq,

@@ -28,10 +28,14 @@ def note_told(state: ConnectorState, limit_a: float, now_ms: int) -> None:
         state.told = [*state.told[1 - KEPT_TOLD :], (now_ms, limit_a)]
 
 
-def note_lapse(state: ConnectorState, fallback_a: float, accepted_ms: int, limit_a: float, skew_ms: int) -> None:
+def note_lapse(
+    state: ConnectorState, fallback_a: float, seq: int, accepted_ms: int, limit_a: float, skew_ms: int
+) -> None:
     """A limit is accepted when the lease before it has run out, or may have: the car may have been at its fallback."""
     taken = accepted(state)
-    if taken is not None and taken.until_ms is not None and taken.until_ms - skew_ms <= accepted_ms:
+    if taken is None or taken.until_ms is None or seq <= taken.seq:  # a repetition is no news
+        return
+    if taken.until_ms - skew_ms <= accepted_ms:
         note_told(state, fallback_a, taken.until_ms - skew_ms)
         note_told(state, limit_a, accepted_ms)
 
