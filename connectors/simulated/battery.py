@@ -62,7 +62,7 @@ class Charge:
 
     def step(self, offered_a: float, step_s: float, speed: float, voltage_v: float, phases: int = 3) -> float:
         """Follow the offer for a while, on so many phases at most. Gives the energy taken, in Wh."""
-        wanted_a = self._wanted_a(offered_a)
+        wanted_a = self.wanted_a(offered_a)
         self.phases = min(self.car.phases, phases)
         self._offered_for_s = self._offered_for_s + step_s if wanted_a > 0 else 0.0
         if wanted_a < self.amperes:
@@ -73,8 +73,8 @@ class Charge:
         self.taken_wh += taken_wh
         return taken_wh
 
-    def _wanted_a(self, offered_a: float) -> float:
-        """What it would take: nothing below its minimum or when full, less at the end."""
+    def wanted_a(self, offered_a: float) -> float:
+        """What it would take of an offer: nothing below its minimum or when full, less at the end."""
         car = self.car
         if offered_a < car.min_a or self.taken_wh >= car.energy_wh:
             return 0.0

@@ -40,6 +40,7 @@ def _facts(figures_: dict[str, Any], overload: dict[str, Any], setpoints: int) -
     return {
         "into cars": f"{figures_['energy_kwh']:.1f} kWh",
         "wanted": f"{figures_['wanted_kwh']:.1f} kWh",
+        "ideal controller": f"{figures_['ideal_kwh']:.1f} kWh",
         "cars left short": str(figures_["cars_short"]),
         "avoidable overload": f"{overload['avoidable_as']:g} A·s",
         "unavoidable overload": f"{overload['unavoidable_as']:g} A·s",

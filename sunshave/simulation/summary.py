@@ -18,12 +18,15 @@ def location_summary(world: World) -> dict[str, Any]:
     """The figures of one location."""
     tally = world.tally
     cars = [_car(world, stay) for stay in tally.stays]
+    ideal_wh = world.ideal.energy_wh(world.now_s, world.outlets)
     plugged_h = sum(_length_s(world, stay) for stay in tally.stays) / 3600
     return {
         "location": world.task.name,
         "energy_kwh": _kwh(tally.cars_wh),
         "wanted_kwh": _kwh(sum(stay.car.energy_wh for stay in tally.stays)),
         "possible_kwh": _kwh(sum(_possible_wh(world, stay) for stay in tally.stays)),
+        "ideal_kwh": _kwh(ideal_wh),
+        "share_of_ideal": _share_of_ideal(tally.cars_wh, ideal_wh),
         "cars_short": sum(car["short_kwh"] > 0 for car in cars if car["left"] is not None),
         "cars_turned_away": tally.turned_away,
         "fairness": _fairness(world),
@@ -50,6 +53,10 @@ def location_summary(world: World) -> dict[str, Any]:
 def whole_summary(simulation: Simulation, locations: list[dict[str, Any]]) -> dict[str, Any]:
     """All locations, and what they come to together."""
     run = simulation.run
+    energy = {
+        key: round(sum(found[key] for found in locations), 3)
+        for key in ("energy_kwh", "wanted_kwh", "possible_kwh", "ideal_kwh")
+    }
     return {
         "seed": run.seed,
         "start": rfc3339(simulation.tasks[0].start_s * 1000),
@@ -57,10 +64,8 @@ def whole_summary(simulation: Simulation, locations: list[dict[str, Any]]) -> di
         "total": {
             "locations": len(locations),
             "cars": sum(len(found["cars"]) for found in locations),
-            **{
-                key: round(sum(found[key] for found in locations), 3)
-                for key in ("energy_kwh", "wanted_kwh", "possible_kwh")
-            },
+            **energy,
+            "share_of_ideal": _share_of_ideal(energy["energy_kwh"], energy["ideal_kwh"]),
             **{key: sum(found[key] for found in locations) for key in ("cars_short", "cars_turned_away", "decisions")},
             "setpoints": sum(found["setpoints"]["sent"] for found in locations),
             "overload": {
@@ -80,6 +85,11 @@ def _kwh(wh: float) -> float:
 
 def _share(part: float, whole: float) -> float:
     return round(part / whole, 4) if whole else 0.0
+
+
+def _share_of_ideal(delivered: float, ideal: float) -> float | None:
+    """What was delivered of what an ideal controller would have delivered; None where that is nothing."""
+    return round(delivered / ideal, 4) if ideal else None
 
 
 def _length_s(world: World, stay: Stay) -> int:

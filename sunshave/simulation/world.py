@@ -19,6 +19,7 @@ from pipeline.moments import to_moment
 from pipeline.records import CHARGERS, FEEDBACK, LIMITS, METERS
 from sunshave.simulation.caps import Caps, reaction_s
 from sunshave.simulation.controller import Controller, Export
+from sunshave.simulation.ideal import LOOK_EVERY_S, Ideal
 from sunshave.simulation.loads import Building
 from sunshave.simulation.reach import Reach
 from sunshave.simulation.read import Task
@@ -72,8 +73,12 @@ class World:
         self._status = [""] * len(self.outlets)
         self._back_s = -1
         self.controller = Controller(task.name, msgspec.json.encode(task.document), self._ms, export)
-        for record in caps.records(task.name):
+        limits = list(caps.records(task.name))
+        for record in limits:
             self.controller.hear(LIMITS, record, self._ms)
+        self.ideal = Ideal(self.installation, ways, limits, task.start_s, task.site.month_peak_kw * 1000)
+        self._ideal_looks = True
+        """Whether a car came or left since the ideal controller looked."""
         self.tally = Tally(tree)
         self._sample_every_s = max(1, task.seconds // SAMPLES)
 
@@ -100,6 +105,9 @@ class World:
                     cars_wh += taken_wh
         if self._building.changes(self.now_s):
             self._house = self.installation.below(self._building.own_a(self.now_s))
+        if self._ideal_looks or self.now_s % LOOK_EVERY_S == 0:
+            self._ideal_looks = False
+            self.ideal.look(self.now_s, self._house, self.outlets)
         drawn = [
             (i, o.charge.phases, o.charge.amperes)
             for i, o in enumerate(self.outlets)
@@ -124,6 +132,7 @@ class World:
             if charge is not None and self.now_s >= charge.car.leaves_s:
                 self.tally.left(i, self.now_s)
                 outlet.plug_in(None)
+                self._ideal_looks = True
             if outlet.charge is None and queue and queue[0].arrives_s <= self.now_s:
                 self._plug_in(i, queue.pop(0))
         faults, chance = self._faults, self._chance
@@ -148,6 +157,7 @@ class World:
         if self.now_s < car.leaves_s:  # else it found the place taken all day
             self.outlets[i].plug_in(Charge(car))
             self.tally.came(i, car, self.now_s)
+            self._ideal_looks = True
         else:
             self.tally.turned_away += 1
 
