@@ -6,10 +6,8 @@ import asyncio
 import gc
 import logging
 import signal
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import faust
@@ -52,7 +50,6 @@ class Settings:
     kafka: str
     session_timeout_s: float = 10.0
     embedded: bool = False
-    data_dir: Path | None = None
 
 
 class WorkerApp(faust.App):
@@ -68,13 +65,15 @@ class WorkerApp(faust.App):
         """Called by the consumer when recovery is complete, before the first source record is read."""
         self.shell.begin(generation, partitions, behind)
 
+    def _create_directories(self) -> None:
+        """None: state is in memory and in Kafka, so that a full disk of the worker's machine is no outage."""
 
-def make_app(settings: Settings, partitions: int, data_dir: Path) -> WorkerApp:
+
+def make_app(settings: Settings, partitions: int) -> WorkerApp:
     """The app, not started: a table, an agent, nothing else."""
     app = WorkerApp(
         APP,
         broker=[f"kafka://{server}" for server in settings.kafka.split(",")],
-        datadir=str(data_dir),
         store="memory://",
         Table=LocationTable,
         autodiscover=False,
@@ -119,14 +118,12 @@ async def run_worker(settings: Settings, serving: Callable[[Callable[[], dict[st
     current: list[WorkerApp] = []
     serving(lambda: current[0].shell.health() if current else {"ready": False, "live": True})
     partitions = await _partitions(settings, stop)
-    with tempfile.TemporaryDirectory(prefix="sunshave-") as scratch:
-        while not stop.is_set():
-            assert partitions is not None
-            app = make_app(settings, partitions, settings.data_dir or Path(scratch))
-            if await _run_once(app, settings, stop, current):
-                break
-            log.error("the worker starts again in %g s", RESTART_S)
-            await _wait(stop, RESTART_S)
+    while not stop.is_set():
+        assert partitions is not None
+        if await _run_once(make_app(settings, partitions), settings, stop, current):
+            break
+        log.error("the worker starts again in %g s", RESTART_S)
+        await _wait(stop, RESTART_S)
 
 
 async def _partitions(settings: Settings, stop: asyncio.Event) -> int | None:
@@ -155,30 +152,36 @@ async def _run_once(app: WorkerApp, settings: Settings, stop: asyncio.Event, cur
     watching = asyncio.create_task(shell.membership.watch(), name="membership")
     emitting = asyncio.create_task(app.emitter.run(), name="emitter")
     current[:] = [app]
-    starting = asyncio.create_task(app.start(), name="faust")
-    waits = {asyncio.create_task(stop.wait()), asyncio.create_task(app._crashed.wait()), emitting}
+    living = asyncio.create_task(_live(app), name="faust")
+    stopping = asyncio.create_task(stop.wait())
     try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({stopping, living, emitting}, return_when=asyncio.FIRST_COMPLETED)
         return stop.is_set()
     finally:
         app.emitter.stopping = True
-        await _finish(app, starting, emitting)
-        for task in (*waits, watching):
+        await _finish(app, living, emitting)
+        for task in (stopping, watching):
             task.cancel()
         await asyncio.wait_for(producer.stop(), STOP_S)
 
 
-async def _finish(app: WorkerApp, starting: asyncio.Task[None], emitting: asyncio.Task[None]) -> None:
+async def _live(app: WorkerApp) -> None:
+    """Return when Faust gives up; raise what keeps it from starting."""
+    await app.start()
+    await app._crashed.wait()
+
+
+async def _finish(app: WorkerApp, living: asyncio.Task[None], emitting: asyncio.Task[None]) -> None:
     """Stop in order: no more reading, what was read is emitted and committed, then the emitter."""
     try:
         await asyncio.wait_for(app.stop(), STOP_S)
     except TimeoutError:
         log.warning("not stopped in %g s: what was not committed is read again by the next owner", STOP_S)
-    starting.cancel()
-    if emitting.done() and not emitting.cancelled() and emitting.exception() is not None:
-        log.error("the emitter failed", exc_info=emitting.exception())
-    emitting.cancel()
-    await asyncio.gather(starting, emitting, return_exceptions=True)
+    for task in (living, emitting):
+        if task.done() and not task.cancelled() and task.exception() is not None:
+            log.error("the task %s failed", task.get_name(), exc_info=task.exception())
+        task.cancel()
+    await asyncio.gather(living, emitting, return_exceptions=True)
 
 
 def _producer(settings: Settings) -> AIOKafkaProducer:

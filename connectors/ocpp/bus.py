@@ -140,7 +140,7 @@ class Inbox(threading.Thread):
     def _restore(self, consumer: Any) -> None:
         """Read to the end that the topics have now, keeping the newest per key. Then one more look: the embedded
         broker names an end inside its last batch."""
-        ends = consumer.end_offsets(consumer.assignment())
+        ends = _ends(consumer)
         newest: dict[tuple[str, bytes | None], Any] = {}
         past: dict[TopicPartition, int] = {}
         more = True
@@ -169,7 +169,7 @@ class Inbox(threading.Thread):
                 self._positions.update(_past(found))
             if time.monotonic() >= check:
                 check = time.monotonic() + CHECK_S
-                consumer.end_offsets(consumer.assignment(), timeout_ms=BROKER_TIMEOUT_MS)
+                _ends(consumer)
                 counts = sum(len(consumer.partitions_for_topic(topic) or ()) for topic in TOPICS)
                 if counts > len(consumer.assignment()):
                     self._assign(consumer)
@@ -178,6 +178,14 @@ class Inbox(threading.Thread):
         found = [record for batch in consumer.poll(timeout_ms=POLL_MS).values() for record in batch]
         self.connected = True
         return found
+
+
+def _ends(consumer: Any) -> dict[TopicPartition, int]:
+    """The ends of all partitions. KafkaError where one is nowhere, as after a disk of the broker failed."""
+    try:
+        return dict(consumer.end_offsets(consumer.assignment(), timeout_ms=BROKER_TIMEOUT_MS))
+    except KeyError as nowhere:  # the client asks the others and looks for this one in their answers
+        raise KafkaError(f"no broker has {nowhere}") from None
 
 
 def _past(found: Iterable[Any]) -> dict[TopicPartition, int]:

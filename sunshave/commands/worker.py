@@ -38,8 +38,8 @@ AGAIN_S = 30.0
     envvar="SUNSHAVE_DATA_DIR",
     show_envvar=True,
     type=click.Path(file_okay=False, path_type=Path),
-    default=None,
-    help="Where the worker may write files. Default: a folder that goes when it ends.",
+    expose_value=False,
+    help="Accepted and not needed: a worker writes no files, its state is in memory and in Kafka.",
 )
 @click.option(
     "--broker-profile",
@@ -55,7 +55,6 @@ def worker(
     http: tuple[str, int] | None,
     log_level: str,
     session_timeout_s: float | None,
-    data_dir: Path | None,
     broker_profile: str,
 ) -> None:
     """Fold readings and decide, for a share of the locations; as many as there are partitions can share the work.
@@ -73,7 +72,7 @@ def worker(
     from pipeline.topics import TopicsUnusable
 
     embedded = broker_profile == "embedded"
-    settings = Settings(kafka, session_timeout_s or (2.0 if embedded else 10.0), embedded, data_dir)
+    settings = Settings(kafka, session_timeout_s or (2.0 if embedded else 10.0), embedded)
     with ExitStack() as stack:
 
         def serving(health: Callable[[], dict[str, Any]]) -> None:

@@ -134,13 +134,13 @@ class House:
 class Worker:
     """A `sunshave worker` process. What it logs goes to a file, for a failing test to show."""
 
-    def __init__(self, broker: Broker, log: Path, *more: str) -> None:
+    def __init__(self, broker: Broker, log: Path, *more: str, **environment: str) -> None:
         command = [sys.executable, "-c", "from sunshave.cli import main; main()", "worker", "--kafka", broker.bootstrap]
         options = ["--broker-profile", broker.profile, "--session-timeout", str(broker.session_timeout_s), *more]
         self.log = log
         with log.open("ab") as out:
-            environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
-            self.process = subprocess.Popen([*command, *options], stdout=out, stderr=out, env=environment)
+            told = {**os.environ, "PYTHONWARNINGS": "ignore", **environment}
+            self.process = subprocess.Popen([*command, *options], stdout=out, stderr=out, env=told)
 
     def kill(self) -> None:
         self.process.kill()
