@@ -11,16 +11,14 @@ The rest is *avoidable*: what a controller with the same information would have 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from connectors.simulated.installation import Installation, Loads
+from connectors.simulated.past import Past
 
 SLACK_A = 0.02
 """Less is rounding: meters say amperes with two decimals."""
-REMEMBERED = 2000
-"""Changes of the house's loads that are kept, some hours. Fewer: after a long outage too much counts as avoidable."""
 
 
 @dataclass(slots=True)
@@ -39,15 +37,18 @@ class Judge:
     """Looks at every fuse once a second. `caps_a` says what each group may carry at a moment, per phase."""
 
     def __init__(
-        self, installation: Installation, reaction_s: int, caps_a: Callable[[int], Sequence[Sequence[float]]]
+        self,
+        installation: Installation,
+        past: Past,
+        reaction_s: int,
+        caps_a: Callable[[int], Sequence[Sequence[float]]],
     ) -> None:
         self.found: dict[tuple[int, int], Overload] = {}
         """By group and phase; only where there was any."""
         self._installation = installation
+        self._past = past
         self._reaction_s = reaction_s
         self._caps_a = caps_a
-        self._house: deque[tuple[int, Loads]] = deque(maxlen=REMEMBERED)
-        self._known: deque[Sequence[float]] = deque(maxlen=reaction_s + 1)
         self._fine_flows: Loads | None = None
         self._fine_caps: Sequence[Sequence[float]] | None = None
 
@@ -55,15 +56,10 @@ class Judge:
         self,
         now_s: int,
         flows: Loads,
-        house: Loads,
-        known_s: Sequence[float],
         drawn: Sequence[tuple[int, int, float]],
         reachable: Callable[[int], bool],
     ) -> None:
-        """One second. `known_s`: for each group the moment of the newest reading of it that the controller has."""
-        if not self._house or self._house[-1][1] is not house:
-            self._house.append((now_s, house))
-        self._known.append(known_s)
+        """One second, of which the past knows already."""
         caps_a = self._caps_a(now_s)
         if flows is self._fine_flows and caps_a is self._fine_caps:
             return  # all is as it was, and it was fine
@@ -75,7 +71,7 @@ class Judge:
             for phase, amperes in enumerate(flow):
                 if amperes > caps[phase] + SLACK_A:
                     fallen_a = max(0.0, before_a[node][phase] - caps[phase])
-                    excused_a = fallen_a + self._risen_a(node, phase, house[node][phase])
+                    excused_a = fallen_a + self._risen_a(node, phase)
                     self._note(node, phase, amperes, caps[phase], excused_a, drawn, reachable)
 
     @staticmethod
@@ -112,13 +108,7 @@ class Judge:
         overload.worst_a = max(overload.worst_a, over_a)
         overload.above_rating_as += max(0.0, amperes - self._installation.tree.nodes[node].rating_a[phase])
 
-    def _risen_a(self, node: int, phase: int, now_a: float) -> float:
-        """How much the house's load has risen since the reading on which the controller could have acted."""
+    def _risen_a(self, node: int, phase: int) -> float:
+        """Sun that goes counts only where the group credits it."""
         credit = self._installation.tree.nodes[node].group.credit_generation
-        since_s = self._known[0][node]
-        lowest_a = now_a
-        for at_s, loads in reversed(self._house):
-            lowest_a = min(lowest_a, loads[node][phase])
-            if at_s <= since_s:
-                break
-        return now_a - lowest_a if credit else max(0.0, now_a) - max(0.0, lowest_a)
+        return self._past.risen(node, lambda load: load[phase] if credit else max(0.0, load[phase]))

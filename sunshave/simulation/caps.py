@@ -20,7 +20,7 @@ FOLLOW_S = 6
 
 
 class Caps:
-    """Fuses less their margins, plain caps, and limits from outside in amperes (those in watts are not judged)."""
+    """Fuses less their margins, plain caps, and limits from outside: amperes per phase, watts over the phases."""
 
     def __init__(self, task: Task, tree: Tree) -> None:
         self._task = task
@@ -41,6 +41,7 @@ class Caps:
             for from_s, until_s in [(limit.from_, limit.until if limit.until > limit.from_ else limit.until + 86_400)]
             for day in days(task, zone)
         ]
+        self._in_watts = [limit for limit in self._limits if limit[1].limit_w is not None]
         self._running: tuple[tuple[int, float | None], ...] = ()
         self._lowered = self._plain
         """The caps under the limits that ran when they were last worked out."""
@@ -61,6 +62,14 @@ class Caps:
                 caps[node] = [min(a, limit_a) for a in caps[node]]
         self._running, self._lowered = running, caps
         return caps
+
+    def limits_w(self, now_s: int) -> dict[int, float]:
+        """Group -> watts, where there is such a limit."""
+        found: dict[int, float] = {}
+        for node, limit, from_s, until_s in self._in_watts:
+            if from_s <= now_s < until_s and limit.limit_w is not None:
+                found[node] = min(limit.limit_w, found.get(node, limit.limit_w))
+        return found
 
     def records(self, location: str) -> Iterator[bytes]:
         """The limits from outside as records of `topology.limits`: each day's plan, sent at once."""

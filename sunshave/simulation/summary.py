@@ -31,6 +31,7 @@ def location_summary(world: World) -> dict[str, Any]:
         "cars_turned_away": tally.turned_away,
         "fairness": _fairness(world),
         "overload": _overload(world),
+        "above_limit_w": _above_limit_w(world),
         "peaks": list(_peaks(world)),
         "grid": {"import_kwh": _kwh(tally.import_wh), "export_kwh": _kwh(tally.export_wh)},
         "solar": {
@@ -71,6 +72,10 @@ def whole_summary(simulation: Simulation, locations: list[dict[str, Any]]) -> di
             "overload": {
                 key: round(sum(found["overload"][key] for found in locations), 1)
                 for key in ("avoidable_as", "unavoidable_as", "above_rating_as")
+            },
+            "above_limit_w": {
+                key: round(sum(found["above_limit_w"][key] for found in locations), 1)
+                for key in ("avoidable_wh", "unavoidable_wh")
             },
             "alarms": _added(found["alarms"] for found in locations),
             "faults": _added(found["faults"]["events"] for found in locations),
@@ -155,6 +160,25 @@ def _overload(world: World) -> dict[str, Any]:
                 "worst_a": round(o.worst_a, 2),
             }
             for (node, phase), o in found
+        ],
+    }
+
+
+def _above_limit_w(world: World) -> dict[str, Any]:
+    """What was imported above limits from outside in watts."""
+    found = sorted(world.power_judge.found.items())
+    return {
+        "avoidable_wh": round(sum(e.avoidable_wh for _, e in found), 1),
+        "unavoidable_wh": round(sum(e.unavoidable_wh for _, e in found), 1),
+        "where": [
+            {
+                "group": world.tree.nodes[node].group.id,
+                "avoidable_wh": round(e.avoidable_wh, 1),
+                "unavoidable_wh": round(e.unavoidable_wh, 1),
+                "seconds": e.seconds,
+                "worst_w": round(e.worst_w),
+            }
+            for node, e in found
         ],
     }
 

@@ -14,6 +14,8 @@ from connectors.simulated.installation import Installation, Loads
 from connectors.simulated.judge import Judge
 from connectors.simulated.network import Faults, Network
 from connectors.simulated.outlet import Order, Outlet
+from connectors.simulated.past import Past
+from connectors.simulated.power_judge import PowerJudge
 from connectors.simulated.registers import Registers
 from pipeline.moments import to_moment
 from pipeline.records import CHARGERS, FEEDBACK, LIMITS, METERS
@@ -61,7 +63,9 @@ class World:
         """What flows, and the house's loads with which that was worked out."""
         caps = Caps(task, tree)
         self.reaction_s = reaction_s(task.site, location.control)
-        self.judge = Judge(self.installation, self.reaction_s, caps.caps_a)
+        self._past = Past(self.reaction_s)
+        self.judge = Judge(self.installation, self._past, self.reaction_s, caps.caps_a)
+        self.power_judge = PowerJudge(self.installation, self._past, self.reaction_s, caps.limits_w)
         self._meters = [node for node in tree.nodes if node.meter is not None]
         self.registers = {node.index: Registers(location.timezone) for node in self._meters}
         if tree.root in self.registers:
@@ -117,7 +121,9 @@ class World:
             self._drawn, self._flows_of = drawn, self._house
             self._flows = self.installation.flows(self._house, drawn)
         flows = self._flows
-        self.judge.look(self.now_s, flows, self._house, self._reach.known_s, drawn, self._could_tell)
+        self._past.note(self.now_s, self._house, self._reach.known_s)
+        self.judge.look(self.now_s, flows, drawn, self._could_tell)
+        self.power_judge.look(self.now_s, self._house, drawn, self._could_tell)
         self._count(flows, cars_wh)
         self._report(flows)
         for to, message in self.network.arriving(self.now_s):

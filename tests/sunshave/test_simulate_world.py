@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
+from sunshave.simulation.controller import Controller
 from sunshave.simulation.read import read_simulation
 from sunshave.simulation.summary import location_summary
 from sunshave.simulation.world import World
@@ -60,6 +62,45 @@ def test_an_overload_that_could_have_been_spared_is_found(tmp_path: Path) -> Non
 
     assert 39 == pytest.approx(max(where["worst_a"] for where in overload["where"]), abs=0.1)
     assert overload["avoidable_as"] > 1000
+
+
+LIMIT_W: dict[str, Any] = {"source": "dso", "from": "17:20", "until": "17:40", "limit_w": 6900}
+"""10 A on each phase for all together; the two cars alone would take 22 A."""
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_no_limit_in_watts_is_broken_that_could_have_been_held(seed: int, tmp_path: Path) -> None:
+    """With lost, late and refused messages, outages and restarts, and a house that comes and goes below it."""
+    cars = [{"arrives": "17:05", "leaves": "17:50", "energy_kwh": 30}]
+    faults = {key: value for key, value in FAULTS.items() if key != "ignore"}
+    run = world(tmp_path, faults=faults, seed=seed, limits=[LIMIT_W], cars=cars)
+    above = lived(run)["above_limit_w"]
+
+    assert 0 == above["avoidable_wh"], above
+
+
+def test_a_limit_in_watts_that_nobody_holds_is_found(tmp_path: Path) -> None:
+    """Of two cars with 25 A on each phase, 15 A are too much: for 20 minutes, less the time to react."""
+    cars = [{"arrives": "17:05", "leaves": "17:50", "energy_kwh": 30}]
+    run = world(tmp_path, limits=[LIMIT_W], cars=cars, house=[])
+    run.controller = Controller(run.task.name, msgspec.json.encode(run.task.document), run.task.start_s * 1000)
+    above = lived(run)["above_limit_w"]
+
+    over_w = 25 * 3 * 230 - LIMIT_W["limit_w"]
+    assert above["avoidable_wh"] == pytest.approx(over_w * (1200 - run.reaction_s) / 3600, rel=0.01)
+    assert above["avoidable_wh"] + above["unavoidable_wh"] == pytest.approx(over_w * 1200 / 3600, rel=0.001)
+    assert [("main", 1200)] == [(where["group"], where["seconds"]) for where in above["where"]]
+
+
+def test_what_the_house_draws_above_a_limit_in_watts_is_nobodys_fault(tmp_path: Path) -> None:
+    """A load that alone is too much: the cars stop for it within the time to react."""
+    step = {"from": "17:25", "until": "17:35", "current_a": [40, 0, 0]}
+    cars = [{"arrives": "17:05", "leaves": "17:50", "energy_kwh": 30}]
+    house = [{"flicker_a": 0, "base_a": [0, 0, 0], "steps": [step]}]
+    above = lived(world(tmp_path, limits=[LIMIT_W], cars=cars, house=house))["above_limit_w"]
+
+    assert 0 == above["avoidable_wh"]
+    assert above["unavoidable_wh"] > (40 * 230 - LIMIT_W["limit_w"]) * 600 / 3600
 
 
 def test_what_the_house_does_is_not_the_controllers_fault(tmp_path: Path) -> None:

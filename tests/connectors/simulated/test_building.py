@@ -14,6 +14,8 @@ from connectors.simulated.installation import Installation
 from connectors.simulated.judge import Judge
 from connectors.simulated.network import Faults, Network
 from connectors.simulated.outlet import Order, Outlet
+from connectors.simulated.past import Past
+from connectors.simulated.power_judge import PowerJudge
 from connectors.simulated.registers import Registers
 from topology.read import read_location
 from topology.tree import Tree, build_tree
@@ -76,14 +78,31 @@ def judged(house_a: list[float], known_s: list[int], reachable: bool, car_a: flo
     """Avoidable and unavoidable ampere-seconds on L1 of the main fuse (40 A), a second per load of the house."""
     site = tree()
     installation = Installation(site, [site.sockets[0].ways[0]])
-    judge = Judge(installation, 3, lambda _: [list(node.limit_a) for node in site.nodes])
+    past = Past(3)
+    judge = Judge(installation, past, 3, lambda _: [list(node.limit_a) for node in site.nodes])
     drawn = [(0, 3, car_a)]
     for second, (amperes, known) in enumerate(zip(house_a, known_s, strict=True)):
         house = installation.below([[amperes, 0.0, 0.0], [0.0, 0.0, 0.0]])
         flows = installation.flows(house, drawn)
-        judge.look(second, flows, house, [known, known], drawn, lambda _: reachable)
+        past.note(second, house, [known, known])
+        judge.look(second, flows, drawn, lambda _: reachable)
     found = judge.found.get((0, 0))
     return (found.avoidable_as, found.unavoidable_as) if found else (0.0, 0.0)
+
+
+def test_watts_are_counted_over_the_phases_and_as_the_grid_has_them() -> None:
+    """Sun on one phase makes up for another; three line currents of a delta grid are √3·V·I."""
+    for grid, volts in (("TN", 3 * 230), ("IT", 3**0.5 * 230)):
+        site = tree(grid)
+        installation, past = Installation(site, [site.sockets[0].ways[0]]), Past(0)
+        judge = PowerJudge(installation, past, 0, lambda _: {0: 1000.0})
+        house = installation.below([[5.0, 0.0, -5.0], [0.0, 0.0, 0.0]])
+        for second in range(3600):
+            past.note(second, house, [second, second])
+            judge.look(second, house, [(0, 3, 10.0)], lambda _: True)
+
+        assert judge.found[0].avoidable_wh == pytest.approx(volts * 10 - 1000)
+        assert 0 == judge.found[0].unavoidable_wh
 
 
 def test_a_rise_is_excused_until_the_controller_could_have_acted_on_it() -> None:
