@@ -161,6 +161,8 @@ class WindowView(Struct, frozen=True, kw_only=True, gc=False):
     cost_of_1kw_eur: float
     threshold_w: float = 0.0
     """From which average of this window on one more kilowatt costs something."""
+    end: Moment | None = None
+    """None only in decisions from before it was said: then the window is a quarter."""
 
 
 class GroupView(Struct, frozen=True, kw_only=True, gc=False):

@@ -102,6 +102,7 @@ def view(window: RunningWindow, capacity: Capacity, forecast_w: float) -> Window
         month_peak_w=None if window.month_peak_w is None else round(window.month_peak_w, 3),
         cost_of_1kw_eur=round(window.cost_of_1kw_eur, 4),
         threshold_w=round(window.threshold_w, 3),
+        end=to_moment(window.end_ms),
     )
 
 
