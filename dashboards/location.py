@@ -83,8 +83,8 @@ def _now() -> list[Panel]:
         gauge(
             3,
             "This quarter",
-            "Energy of the running quarter-hour in percent of what its cap allows. Red: the cap is broken and the "
-            "month's peak rises. Empty where the group has no capacity tariff.",
+            "Energy of the running quarter-hour (or hour, where the tariff bills those) in percent of what its cap "
+            "allows. Red: the cap is broken and the month's peak rises. Empty where the group has no capacity tariff.",
             "percent",
             Query(queries.quarter_used_pct()),
             size=(5, 4),

@@ -16,7 +16,8 @@ def build() -> Json:
     return dashboard(
         UID,
         "sunshave · Billed peak",
-        "What will the grid bill be, and what made it? The average power of the quarter-hours of one location.",
+        "What will the grid bill be, and what made it? The average power of the quarter-hours of one location "
+        "(or of the hours, where the tariff bills those).",
         [*_now(), *_quarters(), *_months()],
         variables=[variables.search(), variables.location(), variables.group()],
         since="now/M",
@@ -49,7 +50,8 @@ def _now() -> list[Panel]:
             3,
             "Peak of this month",
             "Our highest quarter, and the official one of the meter. They should differ by less than 1 %: more means "
-            "that readings were lost, or that the meter measures another group than the one that is chosen.",
+            "that readings were lost, or that the meter measures another group than the one that is chosen. A meter "
+            "knows quarters only: where hours are billed, its peak may be higher than ours.",
             "watt",
             Query(queries.month_peak_ours(), source=HISTORY),
             Query(queries.month_peak_of_meter()),

@@ -17,8 +17,6 @@ GROUP = '"group" =~ /^${group:regex}$/'
 CHARGER = '"charger" =~ /^${charger:regex}$/'
 CONNECTOR = ('"charger"', '"connector"')
 INTERVAL = "time($__interval)"
-QUARTERS = 4
-"""Windows of 15 minutes in an hour: energy so far in the window to the power that it will be billed as."""
 YEAR = "time > now() - 365d"
 
 
@@ -77,8 +75,8 @@ def grid_current_now() -> str:
 
 
 def quarter_used_pct() -> str:
-    """How much of the running quarter's energy is used, in percent of its cap."""
-    what = f'last("window_used_wh") / last("cap_w") * {100 * QUARTERS} AS "used"'
+    """How much of the running window's energy is used, in percent of its cap."""
+    what = 'last("window_demand_w") / last("cap_w") * 100 AS "used"'
     return select(what, "decision_group", LOCATION, GROUP, T)
 
 
@@ -161,8 +159,8 @@ def setpoints() -> str:
 
 
 def quarter_if_nothing_more() -> str:
-    """What the running quarter is billed as if nothing more is used."""
-    what = f'last("window_used_wh") * {QUARTERS} AS "so far", last("cap_w") AS "cap"'
+    """What the running window is billed as if nothing more is used."""
+    what = 'last("window_demand_w") AS "so far", last("cap_w") AS "cap"'
     return select(what, "decision_group", LOCATION, GROUP, T)
 
 
@@ -199,10 +197,7 @@ def quarters() -> str:
 
 def running_quarter() -> str:
     """How quarters filled."""
-    what = (
-        f'max("window_used_wh") * {QUARTERS} AS "so far", last("window_allowed_w") AS "may still draw",'
-        ' last("cap_w") AS "cap"'
-    )
+    what = 'max("window_demand_w") AS "so far", last("window_allowed_w") AS "may still draw", last("cap_w") AS "cap"'
     return select(what, "decision_group", LOCATION, GROUP, T, by=(INTERVAL,))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from connectors.influx import schema
 from connectors.influx.lines import Value
-from connectors.influx.points import Point, used_pct
+from connectors.influx.points import Point, demand_w, used_pct
 from pipeline.moments import to_ms
 from pipeline.records import ChargerReading, Decision, GroupView, MeterReading
 
@@ -124,5 +124,5 @@ def _fullest(groups: list[GroupView]) -> dict[str, Value]:
     windows = [group.window for group in groups if group.window]
     if windows:
         worst = max(windows, key=lambda window: window.forecast_w - window.cap_w)
-        fields.update(cap_w=worst.cap_w, month_peak_w=worst.month_peak_w, demand_w=worst.used_wh * 4)
+        fields.update(cap_w=worst.cap_w, month_peak_w=worst.month_peak_w, demand_w=demand_w(worst))
     return fields

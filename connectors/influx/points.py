@@ -24,10 +24,13 @@ from pipeline.records import (
     GroupView,
     MeterReading,
     Setpoint,
+    WindowView,
 )
 
 ABOVE_A = 0.05
 """From here on a group counts as above its limit. Less would count roundings, more hides steps of 0.1 A."""
+QUARTER_MS = 900_000
+"""The window of a decision that does not say its end."""
 MONTH_HOUR = 12
 """A month's point lies at noon UTC of its first day: the right month in every viewer's time zone."""
 
@@ -124,6 +127,7 @@ def decision_group(decision: Decision, group: GroupView) -> Point:
         "budget_a": group.budget_a,
         "used_pct": used_pct(group),
         "window_used_wh": window.used_wh if window else None,
+        "window_demand_w": demand_w(window) if window else None,
         "window_allowed_w": window.allowed_w if window else None,
         "cap_w": window.cap_w if window else None,
         "over_limit": over_limit(group),
@@ -131,6 +135,12 @@ def decision_group(decision: Decision, group: GroupView) -> Point:
         "decision": decision.decision,
     }
     return Point(schema.DECISION_GROUP, (decision.location, group.group), fields, to_ms(decision.at))
+
+
+def demand_w(window: WindowView) -> float:
+    """What the running window is billed as if nothing more is used in it: its energy so far over all of its length."""
+    length_ms = QUARTER_MS if window.end is None else to_ms(window.end) - to_ms(window.start)
+    return window.used_wh * 3_600_000 / length_ms
 
 
 def over_limit(group: GroupView) -> bool:

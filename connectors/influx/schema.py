@@ -83,7 +83,7 @@ DECISION_GROUP = Measurement(
     ("location", "group"),
     _fields(
         f="limit_l{p}_a unmanaged_l{p}_a reserved_l{p}_a headroom_l{p}_a excess_a budget_a used_pct"
-        " window_used_wh window_allowed_w cap_w",
+        " window_used_wh window_demand_w window_allowed_w cap_w",
         i="over_limit",
         s="limited_by decision",
     ),

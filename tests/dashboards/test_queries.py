@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from connectors.influx.recorder import Recorder, Source
 from connectors.influx.schema import MEASUREMENTS
 from connectors.influx.writer import InfluxWriter
 from dashboards.boards import FOLDER
+from pipeline import records
 from tests.connectors.influx import day
 from tests.dashboards import grafana
 from tests.parts.influxd import Node
@@ -93,6 +95,26 @@ def test_free_room_is_what_building_and_cars_leave_of_the_limit(filled: Node) ->
     rows = filled.rows(grafana.replaced(query, {**VALUES, "group": ["garage"]}, FROM_MS, TO_MS))
 
     assert {16.0} == {row["building"] + row["cars"] + row["free"] for row in rows}
+
+
+@pytest.mark.influxdb
+def test_running_window_is_right_where_hours_are_billed(filled: Node) -> None:
+    """At half past, 4,320 W since the full hour would be billed as 2,160 W: 54 % of a cap of 4 kW."""
+    half_past_ms = (FROM_MS - 2 * 86_400_000) // 3_600_000 * 3_600_000 + 1_800_000
+    value = records.encode(day.decision(half_past_ms, window_s=3600))
+    lines = Recorder().lines(Source(records.DECISIONS, 0, 0, half_past_ms, day.LOCATION.encode(), value))
+    assert not InfluxWriter(filled.url, "", "-", "sunshave").write(lines).refused
+    shown = {
+        where: row
+        for board in ("sunshave-location", "sunshave-peak")
+        for where, uid, query in grafana.queries(BOARDS[board])
+        if where in ("3 This quarter", "1 This quarter if nothing more is used", "7 Running quarter")
+        for row in filled.rows(grafana.replaced(query, VALUES, half_past_ms - 1000, half_past_ms + 1000), uid)
+    }
+
+    assert 54.0 == pytest.approx(shown["3 This quarter"]["used"])
+    assert 2160.0 == pytest.approx(shown["1 This quarter if nothing more is used"]["so far"])
+    assert 2160.0 == pytest.approx(shown["7 Running quarter"]["so far"])
 
 
 @pytest.mark.parametrize(("uid", "query"), QUERIES)

@@ -115,11 +115,15 @@ def feedback(at_ms: int, name: str, state: records.FeedbackState, seq: int) -> F
     )
 
 
-def decision(at_ms: int, limit_a: float = 13.0, *, alarms: tuple[Alarm, ...] = ()) -> Decision:
-    """A decision over two groups and two connectors, within a billed window."""
+def decision(
+    at_ms: int, limit_a: float = 13.0, *, alarms: tuple[Alarm, ...] = (), window_s: int = QUARTER_S
+) -> Decision:
+    """A decision over two groups and two connectors, within a billed window: 4,320 W have been drawn in it."""
+    start_ms = at_ms - at_ms % (window_s * 1000)
     window = WindowView(
-        start=to_moment(at_ms - at_ms % (QUARTER_S * 1000)),
-        used_wh=at_ms % (QUARTER_S * 1000) / 1000 * 1.2,
+        start=to_moment(start_ms),
+        end=to_moment(start_ms + window_s * 1000),
+        used_wh=(at_ms - start_ms) / 1000 * 1.2,
         cap_w=4000.0,
         allowed_w=5200.5,
         forecast_w=900.0,

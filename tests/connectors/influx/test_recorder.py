@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,6 +95,28 @@ def test_decision_that_says_nothing_new_is_not_written() -> None:
 
     assert 5 == len(first) == len(second)
     assert [1, 1, 1] == quiet, "only the group whose window goes on"
+
+
+@pytest.mark.parametrize("window_s", [900, 1800, 3600])
+def test_running_window_is_shown_as_what_it_would_be_billed_as(window_s: int) -> None:
+    """Its energy so far over its whole length, for its group and for the location, however long the tariff's windows
+    are; two thirds of it have gone at 4,320 W."""
+    decision = day.decision(START_MS + window_s * 1000 * 2 // 3, window_s=window_s)
+    points = read(Recorder(), records.DECISIONS, decision)
+    shown = {p["measurement"]: p["fields"] for p in points if p["tags"].get("group") != "garage"}
+
+    assert 2880.0 == pytest.approx(shown["decision_group"]["window_demand_w"])
+    assert 2880.0 == pytest.approx(shown["location_state"]["demand_w"])
+
+
+def test_running_window_that_does_not_say_its_end_is_a_quarter() -> None:
+    """As in decisions from before it was said."""
+    decision = day.decision(START_MS + 600_000)
+    windows = [g.window and msgspec.structs.replace(g.window, end=None) for g in decision.groups]
+    groups = [msgspec.structs.replace(g, window=w) for g, w in zip(decision.groups, windows, strict=True)]
+    points = read(Recorder(), records.DECISIONS, msgspec.structs.replace(decision, groups=groups))
+
+    assert [2880.0] == [p["fields"]["demand_w"] for p in points if p["measurement"] == "location_state"]
 
 
 def test_change_of_one_connector_writes_that_connector() -> None:
