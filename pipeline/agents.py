@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 from faust.types import TP
@@ -22,6 +22,7 @@ from pipeline.emission import Batch, Emission
 from pipeline.emitter import Emitter, Membership
 from pipeline.engine import DECISIONS_AT_ONCE, Engine
 from pipeline.topics import SOURCES
+from pipeline.watchdog import Watchdog
 
 log = logging.getLogger("sunshave.worker")
 
@@ -62,6 +63,7 @@ class Shell:
         self._said_s = 0.0
         self.emitter: Emitter
         self.membership: Membership
+        self.watchdog: Watchdog
 
     # -- what Faust tells
 
@@ -155,6 +157,16 @@ class Shell:
         has just been given would not be given it again."""
         return bool(self._app.rebalancing) and self._app.rebalancing_count != self._ended
 
+    # -- what the watchdog asks
+
+    def may_act(self) -> bool:
+        """Whether the partitions are surely ours."""
+        return self.active and not self.rebalancing() and not self.membership.doubtful
+
+    def progress(self) -> Hashable:
+        """Changes while the group has news for us, or the changelog is read."""
+        return self._app.rebalancing_count, self.epoch, self._table.read
+
     # -- what others see
 
     @property
@@ -162,14 +174,15 @@ class Shell:
         return sum(len(engine) for engine in self._engines.values())
 
     def health(self) -> dict[str, Any]:
-        """For /health: ready when the partitions are read and decided; live while the loop turns."""
-        ready = self.active and not self.rebalancing() and not self.membership.doubtful
+        """For /health: ready when the partitions are read and decided; live while the loop turns. `aside_s`: for how
+        long the broker has been there and the group has given us nothing to do."""
         return {
-            "ready": ready,
+            "ready": self.may_act(),
             "live": self.membership.silent_s < 30,
             "partitions": sorted(self._engines),
             "locations": self.locations,
             "catching_up": self._catching_up(self._clock()),
+            "aside_s": self.watchdog.aside_s,
             "rounds": self.emitter.rounds,
         }
 

@@ -12,12 +12,15 @@ from typing import Any
 
 import faust
 from aiokafka import AIOKafkaProducer
+from aiokafka.client import CoordinationType
 from aiokafka.errors import KafkaError
 
+from pipeline import metrics
 from pipeline.agents import Clock, Shell, declare_agent
 from pipeline.delivery import BatchSchema, BatchTransport, LocationTable
 from pipeline.emitter import Emitter, Membership
 from pipeline.topics import APP, MAX_LETTER_BYTES, TABLE, BrokerAway, check_topics
+from pipeline.watchdog import Watchdog
 
 log = logging.getLogger("sunshave.worker")
 
@@ -122,6 +125,7 @@ async def run_worker(settings: Settings, serving: Callable[[Callable[[], dict[st
         assert partitions is not None
         if await _run_once(make_app(settings, partitions), settings, stop, current):
             break
+        metrics.RESTARTS.inc()
         log.error("the worker starts again in %g s", RESTART_S)
         await _wait(stop, RESTART_S)
 
@@ -138,7 +142,7 @@ async def _partitions(settings: Settings, stop: asyncio.Event) -> int | None:
 
 
 async def _run_once(app: WorkerApp, settings: Settings, stop: asyncio.Event, current: list[WorkerApp]) -> bool:
-    """Until asked to stop (True), or until Faust gives up (False)."""
+    """Until asked to stop (True), or until Faust gives up, or is given up (False)."""
     producer = _producer(settings)
     try:
         await producer.start()
@@ -151,16 +155,20 @@ async def _run_once(app: WorkerApp, settings: Settings, stop: asyncio.Event, cur
     shell.emitter = app.emitter = Emitter(producer, shell, shell.membership)
     watching = asyncio.create_task(shell.membership.watch(), name="membership")
     emitting = asyncio.create_task(app.emitter.run(), name="emitter")
+    shell.watchdog = Watchdog(
+        settings.session_timeout_s, shell.may_act, shell.progress, lambda: _coordinator_answers(producer)
+    )
+    watched = asyncio.create_task(shell.watchdog.run(), name="watchdog")
     current[:] = [app]
     living = asyncio.create_task(_live(app), name="faust")
     stopping = asyncio.create_task(stop.wait())
     try:
-        await asyncio.wait({stopping, living, emitting}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({stopping, living, emitting, watched}, return_when=asyncio.FIRST_COMPLETED)
         return stop.is_set()
     finally:
         app.emitter.stopping = True
         await _finish(app, living, emitting)
-        for task in (stopping, watching):
+        for task in (stopping, watching, watched):
             task.cancel()
         await asyncio.wait_for(producer.stop(), STOP_S)
 
@@ -169,6 +177,15 @@ async def _live(app: WorkerApp) -> None:
     """Return when Faust gives up; raise what keeps it from starting."""
     await app.start()
     await app._crashed.wait()
+
+
+async def _coordinator_answers(producer: AIOKafkaProducer) -> bool:
+    """Whether the broker that knows our group is there."""
+    try:
+        node = await producer.client.coordinator_lookup(CoordinationType.GROUP, APP)
+        return bool(await producer.client.ready(node))
+    except KafkaError:
+        return False
 
 
 async def _finish(app: WorkerApp, living: asyncio.Task[None], emitting: asyncio.Task[None]) -> None:

@@ -62,11 +62,14 @@ class LocationTable(Table):
         self.kept: defaultdict[int, dict[bytes, bytes]] = defaultdict(dict)
         self.foreign: set[int] = set()
         """Partitions that were changed by what the changelog said, not by us: their engines must begin anew."""
+        self.read = 0
+        """Records of the changelog that were read."""
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
         for event in batch:
             polled: Batch = event.message.value
             self.foreign.add(polled.partition)
+            self.read += len(polled.records)
             for record in polled.records:
                 assert record.key is not None
                 before = self.kept[polled.partition].get(record.key)

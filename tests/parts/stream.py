@@ -134,8 +134,10 @@ class House:
 class Worker:
     """A `sunshave worker` process. What it logs goes to a file, for a failing test to show."""
 
+    program = "from sunshave.cli import main; main()"
+
     def __init__(self, broker: Broker, log: Path, *more: str, **environment: str) -> None:
-        command = [sys.executable, "-c", "from sunshave.cli import main; main()", "worker", "--kafka", broker.bootstrap]
+        command = [sys.executable, "-c", self.program, "worker", "--kafka", broker.bootstrap]
         options = ["--broker-profile", broker.profile, "--session-timeout", str(broker.session_timeout_s), *more]
         self.log = log
         with log.open("ab") as out:
