@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from connectors.simulated.battery import Charge
 
+FREE = "Available"
+"""The status of a connector without a car."""
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -72,7 +75,7 @@ class Outlet:
     def status(self, now_s: int) -> str:
         """What it reports."""
         if self.charge is None:
-            return "Available"
+            return FREE
         if self.allowed_a(now_s) <= 0:
             return "SuspendedEVSE"
         return "SuspendedEV" if self.charge.full else "Charging"

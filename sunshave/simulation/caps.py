@@ -19,6 +19,9 @@ FOLLOW_S = 6
 """From a setpoint to the current that follows it: the charger's and the car's own time."""
 
 
+_NONE: dict[int, float] = {}
+
+
 class Caps:
     """Fuses less their margins, plain caps, and limits from outside: amperes per phase, watts over the phases."""
 
@@ -49,6 +52,8 @@ class Caps:
 
     def caps_a(self, now_s: int) -> list[list[float]]:
         """For each group, per phase."""
+        if not self._limits:
+            return self._plain
         running = tuple(
             (node, limit.limit_a) for node, limit, from_s, until_s in self._limits if from_s <= now_s < until_s
         )
@@ -65,6 +70,8 @@ class Caps:
 
     def limits_w(self, now_s: int) -> dict[int, float]:
         """Group -> watts, where there is such a limit."""
+        if not self._in_watts:
+            return _NONE
         found: dict[int, float] = {}
         for node, limit, from_s, until_s in self._in_watts:
             if from_s <= now_s < until_s and limit.limit_w is not None:

@@ -14,6 +14,7 @@ from connectors.simulated.sun import Sun
 from sunshave.simulation.plan import HouseLoad, SolarRoof
 from sunshave.simulation.read import Task
 from sunshave.simulation.visits import days, second_of
+from topology.phases import grid_power_w
 from topology.tree import Tree
 
 APPLIANCES = {
@@ -37,8 +38,8 @@ class Building:
         self._sources: list[tuple[int, Source]] = []
         """Group, and amperes per phase at a moment."""
         self._switches: set[int] = set()
-        self.sun_a = [0.0] * tree.phases
-        """What all roofs give now, per phase."""
+        self.sun_w = 0.0
+        """What all roofs give now."""
         self._roofs: list[tuple[int, Sun]] = []
         for i, load in enumerate(task.site.house):
             self._add_house(i, load)
@@ -53,14 +54,16 @@ class Building:
         """What hangs directly in each group, signed."""
         at = datetime.fromtimestamp(self._task.start_s + now_s, UTC)
         own = [[0.0] * self._tree.phases for _ in self._tree.nodes]
-        self.sun_a = [0.0] * self._tree.phases
+        sun_a = [0.0] * self._tree.phases
         for node, source in self._sources:
             for phase, amperes in enumerate(source(at)[: self._tree.phases]):
                 own[node][phase] += amperes
         for node, sun in self._roofs:
             for phase, amperes in enumerate(sun.currents_a(at)[: self._tree.phases]):
                 own[node][phase] -= amperes
-                self.sun_a[phase] += amperes
+                sun_a[phase] += amperes
+        grid = self._tree.location.grid
+        self.sun_w = grid_power_w(grid.type, grid.voltage_v, tuple(sun_a))
         return own
 
     def _node(self, group: str | None) -> int:

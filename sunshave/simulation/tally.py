@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from connectors.simulated.battery import Car
 from connectors.simulated.installation import Loads
 from pipeline.records import Setpoint
-from topology.phases import grid_power_w
 from topology.tree import Tree
 
 
@@ -54,7 +53,6 @@ class Tally:
         """Metered group -> its closed quarters: end (seconds since 1970), watts."""
         self.import_wh = self.export_wh = self.sun_wh = self.cars_wh = self.cars_sun_wh = 0.0
         self.samples: list[Sample] = []
-        self._tree = tree
         self._here: dict[int, Stay] = {}
 
     def came(self, socket: int, car: Car, now_s: int) -> None:
@@ -85,7 +83,7 @@ class Tally:
         """A metered group's quarter closed."""
         self.quarters.setdefault(node, []).append((end_s, demand_w))
 
-    def second(self, flow_w: float, sun_a: list[float], cars_wh: float) -> None:
+    def second(self, flow_w: float, sun_w: float, cars_wh: float) -> None:
         """One second at the main fuse. What cars take beyond what the sun leaves them comes from the grid."""
         flow_wh = flow_w / 3600
         if flow_wh > 0:
@@ -93,8 +91,7 @@ class Tally:
         else:
             self.export_wh -= flow_wh
         self.cars_wh += cars_wh
-        if any(sun_a):
-            grid = self._tree.location.grid
-            sun_wh = grid_power_w(grid.type, grid.voltage_v, tuple(sun_a)) / 3600
+        if sun_w:
+            sun_wh = sun_w / 3600
             self.sun_wh += sun_wh
             self.cars_sun_wh += max(0.0, min(cars_wh, sun_wh, cars_wh - flow_wh))

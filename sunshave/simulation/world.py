@@ -9,11 +9,10 @@ from typing import Any
 
 import msgspec
 
-from connectors.simulated.battery import Car, Charge
 from connectors.simulated.installation import Installation, Loads
 from connectors.simulated.judge import Judge
 from connectors.simulated.network import Faults, Network
-from connectors.simulated.outlet import Order, Outlet
+from connectors.simulated.outlet import FREE, Order, Outlet
 from connectors.simulated.past import Past
 from connectors.simulated.power_judge import PowerJudge
 from connectors.simulated.registers import Registers
@@ -23,6 +22,7 @@ from sunshave.simulation.caps import Caps, reaction_s
 from sunshave.simulation.controller import Controller, Export
 from sunshave.simulation.ideal import LOOK_EVERY_S, Ideal
 from sunshave.simulation.loads import Building
+from sunshave.simulation.parking import Parking
 from sunshave.simulation.reach import Reach
 from sunshave.simulation.read import Task
 from sunshave.simulation.said import charger_reading, feedback, meter_reading, order_of
@@ -55,7 +55,8 @@ class World:
         self.installation = Installation(tree, ways)
         self.outlets = [self._outlet(i) for i in range(len(tree.sockets))]
         self._index = {outlet.key: i for i, outlet in enumerate(self.outlets)}
-        self._coming = visits(task, tree)
+        self.tally = Tally(tree)
+        self._parking = Parking(self.outlets, visits(task, tree), self.tally)
         self._building = Building(task, tree)
         self._house: Loads = self.installation.below(self._building.own_a(0))
         self._drawn: list[tuple[int, int, float]] = []
@@ -81,9 +82,6 @@ class World:
         for record in limits:
             self.controller.hear(LIMITS, record, self._ms)
         self.ideal = Ideal(self.installation, ways, limits, task.start_s, task.site.month_peak_kw * 1000)
-        self._ideal_looks = True
-        """Whether a car came or left since the ideal controller looked."""
-        self.tally = Tally(tree)
         self._sample_every_s = max(1, task.seconds // SAMPLES)
 
     @property
@@ -99,24 +97,14 @@ class World:
     def tick(self) -> None:
         """One second."""
         self.now_s += 1
-        self._happen()
-        cars_wh = 0.0
-        for i, outlet in enumerate(self.outlets):
-            if outlet.charge is not None:
-                taken_wh = outlet.flow(self.now_s)
-                if taken_wh:
-                    self.tally.took(i, taken_wh)
-                    cars_wh += taken_wh
+        moved = self._parking.move(self.now_s)
+        self._go_wrong()
+        cars_wh = self._charge()
         if self._building.changes(self.now_s):
             self._house = self.installation.below(self._building.own_a(self.now_s))
-        if self._ideal_looks or self.now_s % LOOK_EVERY_S == 0:
-            self._ideal_looks = False
+        if moved or self.now_s == 1 or self.now_s % LOOK_EVERY_S == 0:
             self.ideal.look(self.now_s, self._house, self.outlets)
-        drawn = [
-            (i, o.charge.phases, o.charge.amperes)
-            for i, o in enumerate(self.outlets)
-            if o.charge is not None and o.charge.amperes > 0
-        ]
+        drawn = self._drawn_now()
         if drawn != self._drawn or self._flows_of is not self._house:
             self._drawn, self._flows_of = drawn, self._house
             self._flows = self.installation.flows(self._house, drawn)
@@ -132,15 +120,25 @@ class World:
 
     # what happens
 
-    def _happen(self) -> None:
-        for i, (outlet, queue) in enumerate(zip(self.outlets, self._coming, strict=True)):
-            charge = outlet.charge
-            if charge is not None and self.now_s >= charge.car.leaves_s:
-                self.tally.left(i, self.now_s)
-                outlet.plug_in(None)
-                self._ideal_looks = True
-            if outlet.charge is None and queue and queue[0].arrives_s <= self.now_s:
-                self._plug_in(i, queue.pop(0))
+    def _charge(self) -> float:
+        """Every car follows its offer. What they took together, in Wh."""
+        cars_wh = 0.0
+        for i, outlet in enumerate(self.outlets):
+            if outlet.charge is not None:
+                taken_wh = outlet.flow(self.now_s)
+                if taken_wh:
+                    self.tally.took(i, taken_wh)
+                    cars_wh += taken_wh
+        return cars_wh
+
+    def _drawn_now(self) -> list[tuple[int, int, float]]:
+        return [
+            (i, o.charge.phases, o.charge.amperes)
+            for i, o in enumerate(self.outlets)
+            if o.charge is not None and o.charge.amperes > 0
+        ]
+
+    def _go_wrong(self) -> None:
         faults, chance = self._faults, self._chance
         if faults.offline_per_hour:
             for outlet in self.outlets:
@@ -159,14 +157,6 @@ class World:
         if self.controller.away and self.now_s >= self._back_s:
             self.controller.take_over(self._ms)
 
-    def _plug_in(self, i: int, car: Car) -> None:
-        if self.now_s < car.leaves_s:  # else it found the place taken all day
-            self.outlets[i].plug_in(Charge(car))
-            self.tally.came(i, car, self.now_s)
-            self._ideal_looks = True
-        else:
-            self.tally.turned_away += 1
-
     # what is measured
 
     def _count(self, flows: Loads, cars_wh: float) -> None:
@@ -178,7 +168,7 @@ class World:
         for index, registers in self.registers.items():
             for end_s, demand_w in registers.count(self._powers_w[index], second - 1, second):
                 self.tally.quarter(index, int(end_s), demand_w)
-        self.tally.second(self._powers_w[self.tree.root], self._building.sun_a, cars_wh)
+        self.tally.second(self._powers_w[self.tree.root], self._building.sun_w, cars_wh)
         if self.now_s % self._sample_every_s == 0:
             self.tally.samples.append(self._sample(flows))
 
@@ -205,6 +195,8 @@ class World:
                     self.network.send(self.now_s, CORE, (METERS, value, (node.index, self.now_s)))
         due = self.now_s % site.charger_every_s == 0
         for i, outlet in enumerate(self.outlets):
+            if not due and outlet.charge is None and self._status[i] == FREE:
+                continue
             status = outlet.status(self.now_s)
             if (due or status != self._status[i]) and outlet.online(self.now_s):
                 self._status[i] = status
