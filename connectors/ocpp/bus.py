@@ -6,7 +6,8 @@ would call the chargers of the first offline. At start the topics are read to th
 kept, and those are handed over first.
 
 Out: what must be sent waits in memory while Kafka is away. Of readings only the newest per connector is kept; feedback
-is kept in order. A thread of its own sends, because kafka-python may block while it looks for the broker.
+is kept in order, and with it a setpoint that is written once more. A thread of its own sends, because kafka-python may
+block while it looks for the broker.
 """
 
 from __future__ import annotations
@@ -239,20 +240,27 @@ def _malformed(record: Any, reason: str) -> None:
     log.warning("%s[%d] offset %d is ignored: %.300s", record.topic, record.partition, record.offset, reason)
 
 
+def _place(record: ChargerReading | Feedback | Setpoint) -> tuple[str, str]:
+    """The topic and the key of a record that we write."""
+    if isinstance(record, Setpoint):
+        return records.SETPOINTS, f"{record.charger}/{record.connector}"
+    return records.FEEDBACK if isinstance(record, Feedback) else records.CHARGERS, record.location
+
+
 def _lost(topic: str, problem: BaseException) -> None:
     metrics.DROPPED.labels(topic).inc()
     log.error("A record for %s was refused by Kafka: %s", topic, problem)
 
 
 class Outbox(threading.Thread):
-    """Sends for ever. `reading` and `feedback` return at once, from any thread."""
+    """Sends for ever. `reading`, `feedback` and `setpoint` return at once, from any thread."""
 
     def __init__(self, servers: str) -> None:
         super().__init__(name="kafka-out", daemon=True)
         self._servers = servers
         self._changed = threading.Condition()
         self._readings: dict[tuple[str, int], ChargerReading] = {}
-        self._feedback: deque[Feedback] = deque()
+        self._feedback: deque[Feedback | Setpoint] = deque()
         self._stopping = False
         self._connected = False
         self._unanswered = 0
@@ -281,11 +289,17 @@ class Outbox(threading.Thread):
 
     def feedback(self, feedback: Feedback) -> None:
         """Publish feedback."""
+        self._in_order(feedback)
+
+    def setpoint(self, setpoint: Setpoint) -> None:
+        """Write a setpoint once more, as it was."""
+        self._in_order(setpoint)
+
+    def _in_order(self, record: Feedback | Setpoint) -> None:
         with self._changed:
-            self._feedback.append(feedback)
+            self._feedback.append(record)
             if len(self._feedback) > MAX_FEEDBACK:
-                self._feedback.popleft()
-                metrics.DROPPED.labels(records.FEEDBACK).inc()
+                metrics.DROPPED.labels(_place(self._feedback.popleft())[0]).inc()
             self._changed.notify()
 
     def stop(self) -> None:
@@ -327,7 +341,7 @@ class Outbox(threading.Thread):
                 return producer
         return None
 
-    def _take(self) -> tuple[list[Feedback], list[ChargerReading]] | None:
+    def _take(self) -> tuple[list[Feedback | Setpoint], list[ChargerReading]] | None:
         """All that waits; None when there is nothing and never will be."""
         with self._changed:
             self._changed.wait_for(lambda: self._readings or self._feedback or self._stopping)
@@ -336,25 +350,24 @@ class Outbox(threading.Thread):
             self._readings.clear()
         return (feedback, readings) if feedback or readings else None
 
-    def _send(self, producer: Any, feedback: list[Feedback], readings: list[ChargerReading]) -> None:
+    def _send(self, producer: Any, feedback: list[Feedback | Setpoint], readings: list[ChargerReading]) -> None:
         """What is not taken waits again: feedback in its order, readings unless there are newer ones by now."""
         sent = 0
-        while sent < len(feedback) and self._sent(producer, records.FEEDBACK, feedback[sent]):
+        while sent < len(feedback) and self._sent(producer, feedback[sent]):
             sent += 1
         known = 0
-        while (
-            sent == len(feedback) and known < len(readings) and self._sent(producer, records.CHARGERS, readings[known])
-        ):
+        while sent == len(feedback) and known < len(readings) and self._sent(producer, readings[known]):
             known += 1
         with self._changed:
             self._feedback.extendleft(reversed(feedback[sent:]))
             for reading in readings[known:]:
                 self._readings.setdefault((reading.charger, reading.connector), reading)
 
-    def _sent(self, producer: Any, topic: str, record: ChargerReading | Feedback) -> bool:
+    def _sent(self, producer: Any, record: ChargerReading | Feedback | Setpoint) -> bool:
         """Whether the producer took it. It sends and retries by itself then."""
+        topic, key = _place(record)
         try:
-            sending = producer.send(topic, key=record.location.encode(), value=encode(record))
+            sending = producer.send(topic, key=key.encode(), value=encode(record))
         except (KafkaError, OSError) as problem:
             if self._connected:
                 log.warning("Kafka at %s takes nothing: %s", self._servers, str(problem) or type(problem).__name__)

@@ -36,6 +36,7 @@ class Central:
         self,
         publish_reading: Callable[[ChargerReading], None],
         publish_feedback: Callable[[Feedback], None],
+        repeat_setpoint: Callable[[Setpoint], None],
         *,
         settings: Settings | None = None,
         passwords: Passwords | None = None,
@@ -47,6 +48,7 @@ class Central:
         self._transaction = 0
         self._closing: set[asyncio.Task[None]] = set()
         self._publish_reading = publish_reading
+        self._repeat_setpoint = repeat_setpoint
         self._outlet = Outlet(self._reading, publish_feedback, self._new_transaction, now_ms)
         self.loaded = False
         """Whether the locations are known. Until then nobody is turned away for good (503, not 404)."""
@@ -72,17 +74,30 @@ class Central:
             log.warning("A setpoint for %s/%d is ignored: %s", setpoint.charger, setpoint.connector, reason)
             metrics.SETPOINTS.labels("unsupported").inc()
             self._outlet.feedback(_unsupported(setpoint, reason))
+        if not restored:
+            self._keep_newest(setpoint.charger, setpoint.connector, setpoint)
 
     def forget(self, charger: str, connector: int) -> None:
         """The topic has nothing for a connector any more."""
         station = self._stations.get(charger)
         if station is not None and connector in station.slots:
             station.slots[connector].forgotten = True
+            self._keep_newest(charger, connector, None)
 
     def health(self) -> dict[str, int | bool]:
         """Numbers for /health."""
         connected = sum(station.session is not None for station in self._stations.values())
         return {"loaded": self.loaded, "chargers": len(self._stations), "connected": connected}
+
+    def _keep_newest(self, charger: str, connector: int, last: Setpoint | None) -> None:
+        """What counts is the last that the topic says of a connector, or compaction would take it: it is written once
+        more behind the end of the location that the charger was in before, and behind what a late worker wrote."""
+        station = self._stations.get(charger)
+        standing = station.standing(connector) if station is not None else None
+        if standing is None:
+            return
+        if last is None or (last.location, last.seq) != (standing.location, standing.seq):
+            self._repeat_setpoint(standing)
 
     def _settle(self, charger: str) -> None:
         """A station as the registry has it now."""

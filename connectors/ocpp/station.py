@@ -20,7 +20,7 @@ from connectors.ocpp.session import Session
 from connectors.ocpp.settings import Settings
 from connectors.ocpp.slots import Answer, Slot
 from connectors.ocpp.telemetry import ConnectorState
-from pipeline.moments import to_moment
+from pipeline.moments import to_moment, to_ms
 from pipeline.records import ChargerReading, Feedback, Setpoint
 
 log = logging.getLogger(__name__)
@@ -143,6 +143,13 @@ class Station:
         else:
             self.say(slot.offer(setpoint, self.now_ms(), online=self.session is not None))
         self.wake()
+
+    def standing(self, number: int) -> Setpoint | None:
+        """The setpoint that counts for a connector, if there is one: of the location that has it now, and alive."""
+        newest = self.slots[number].newest if number in self.slots else None
+        if newest is None or number in self.plate.leaving or newest.location != self.plate.location:
+            return None
+        return newest if to_ms(newest.valid_until) > self.now_ms() else None
 
     def say(self, answers: Iterable[Answer]) -> None:
         """Publish what became of setpoints."""

@@ -95,7 +95,7 @@ async def _run(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     outbox = Outbox(kafka)
-    central = Central(outbox.reading, outbox.feedback, settings=settings, passwords=passwords)
+    central = Central(outbox.reading, outbox.feedback, outbox.setpoint, settings=settings, passwords=passwords)
     inbox = Inbox(kafka, lambda batch: _hand_over(loop, central, batch))
     outbox.start()
     try:

@@ -185,6 +185,19 @@ def workers_on(broker: Broker, folder: Path) -> Iterator[Callable[..., Worker]]:
                 worker.kill()
 
 
+@contextmanager
+def service(log: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Another of our processes, killed when it does not end by itself. What it logs goes to a file."""
+    with log.open("ab") as out:
+        command = [sys.executable, "-c", "from sunshave.cli import main; main()", *arguments]
+        process = subprocess.Popen(command, stdout=out, stderr=out)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
 def show(folder: Path) -> None:
     """Print what workers logged: pytest shows it where the test failed."""
     for log in sorted(folder.glob("worker-*.log")):

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,7 +10,7 @@ import pytest
 from pipeline.records import FEEDBACK, LOCATIONS
 from tests.parts.brokers import Broker
 from tests.parts.kafka import running_kafka
-from tests.parts.stream import STOP_S, House, Worker, house, prepared, workers_on
+from tests.parts.stream import STOP_S, House, Worker, house, prepared, service, workers_on
 
 AWAY_S = 12.0
 """Longer than a session: the group has forgotten the worker when there is space again."""
@@ -37,19 +33,6 @@ def test_a_worker_needs_no_space_on_its_disk(tansu: str) -> None:
     finally:
         worker.process.kill()
         stream.close()
-
-
-@contextmanager
-def service(log: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Another of our processes, killed when it does not end by itself."""
-    with log.open("ab") as out:
-        command = [sys.executable, "-c", "from sunshave.cli import main; main()", *arguments]
-        process = subprocess.Popen(command, stdout=out, stderr=out)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 @pytest.mark.kafka

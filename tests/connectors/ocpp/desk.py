@@ -75,6 +75,8 @@ class Desk:
     url: str = ""
     readings: list[ChargerReading] = field(default_factory=list)
     feedback: list[Feedback] = field(default_factory=list)
+    repeated: list[Setpoint] = field(default_factory=list)
+    """Setpoints that were written once more."""
 
     def states(self, seq: int, connector: int = 1) -> list[str]:
         """What was said about a setpoint, in order."""
@@ -104,7 +106,14 @@ async def open_desk(
     *, settings: Settings = QUICK, passwords: Passwords | None = None, place: Location | None = None
 ) -> AsyncIterator[Desk]:
     """A central system that listens, and knows one location."""
-    desk = Desk(Central(lambda r: desk.readings.append(r), lambda f: desk.feedback.append(f), settings=settings))
+    desk = Desk(
+        Central(
+            lambda r: desk.readings.append(r),
+            lambda f: desk.feedback.append(f),
+            lambda s: desk.repeated.append(s),
+            settings=settings,
+        )
+    )
     desk.central._passwords = passwords
     desk.central.put_location("house", place or location())
     desk.central.loaded = True

@@ -297,3 +297,59 @@ def test_restarted_dispatcher_serves_a_removed_charger_until_the_planner_speaks(
             assert [0.0, 0.0, 0.0] == desk.readings[-1].current_a
 
     asyncio.run(story())
+
+
+def test_what_counts_for_a_moved_charger_stays_on_the_topic() -> None:
+    """The old location's end comes behind the new one's setpoint, with the same key: that is written once more."""
+
+    async def story() -> None:
+        async with open_desk(place=place("house", 1)) as desk, charger(desk) as client:
+            await charges(desk, client, 1)
+            desk.central.put_location("depot", place("depot", 1))
+            desk.central.put_location("house", place("house"))
+            moved = setpoint(12, 7, location="depot", fallback_a=None)
+            desk.central.offer(moved)
+            desk.central.offer(setpoint(13, 0, reason="removed", fallback_a=None))
+            assert [moved] == desk.repeated
+            desk.central.offer(moved)
+            desk.central.forget("CP-1", 1)
+            desk.central.offer(moved)
+
+            assert [moved, moved] == desk.repeated
+            assert "accepted" == (await desk.terminal(12)).state
+            assert 7.0 == client.profiles()[-1]["chargingSchedule"]["chargingSchedulePeriod"][0]["limit"]
+
+    asyncio.run(story())
+
+
+def test_what_counts_stays_on_the_topic_behind_what_a_late_worker_wrote() -> None:
+    """A lower `seq` moves no charger, and must not be what is left after compaction."""
+
+    async def story() -> None:
+        async with open_desk(place=place("house", 1)) as desk, charger(desk) as client:
+            await charges(desk, client, 1)
+            newest = setpoint(20, 8, fallback_a=None)
+            desk.central.offer(newest)
+            desk.central.offer(setpoint(19, 16, fallback_a=None))
+
+            assert [newest] == desk.repeated
+            assert ["superseded"] == desk.states(19)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("gone", [None, place("house")], ids=["its location", "the charger"])
+def test_what_was_removed_is_not_written_again(gone: Location | None) -> None:
+    """The topic forgets it; so does whoever starts anew."""
+
+    async def story() -> None:
+        async with open_desk(place=place("house", 1)) as desk, charger(desk) as client:
+            await charges(desk, client, 1)
+            desk.central.put_location("house", gone)
+            await told_to_stop(desk, client)
+            desk.central.forget("CP-1", 1)
+            await is_closed(desk, client)
+
+            assert [] == desk.repeated
+
+    asyncio.run(story())
