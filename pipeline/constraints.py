@@ -14,16 +14,18 @@ from msgspec import Struct
 
 from pipeline.allocation import Rows, Uses
 from pipeline.bursts import Burst
+from pipeline.columns import Load, columns_of
 from pipeline.facts import Fact, MeterAge
 from pipeline.forecast import forecast_w
 from pipeline.headroom import Difference, difference
 from pipeline.limits import Bound, phase_bounds, power_bounds
+from pipeline.memo import Memo
 from pipeline.state import LocationState, MeterState
 from pipeline.wander import kept_free_a, kept_free_total_a
 from pipeline.windows import RunningWindow, running_window
 from topology.tree import Node, Tree
 
-Load = tuple[list[float], float, list[float], float]
+GroupLoad = tuple[list[float], float, list[float], float]
 """Signed amperes per phase, watts, and how much it wanders (amperes): per phase, and as a sum over the phases."""
 
 
@@ -58,19 +60,27 @@ class GroupNow(Struct, gc=False):
 
 @dataclass(slots=True)
 class Constraints:
-    """All rows of a location, and for each connector the rows that one ampere of it loads."""
+    """All rows of a location, and for each connector the rows that one ampere of it loads.
+
+    The phases of a group that all connectors below it load alike are one row, the tightest of them.
+    """
 
     names: list[str] = field(default_factory=list)
-    room: list[float] = field(default_factory=list)
-    groups_of: list[str] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
     """For each row the group and phase, for `reservation GROUP Lk`."""
-    uses: list[Uses] = field(default_factory=list)
-    one_uses: dict[int, Uses] = field(default_factory=dict)
-    """Of the connectors that can switch: the rows that one ampere on the first phase alone loads."""
+    room: list[float] = field(default_factory=list)
+    calm_names: list[str] = field(default_factory=list)
+    calm_places: list[str] = field(default_factory=list)
+    """The same for the room that is left when the load comes back: another phase may be the tightest then."""
     wander: list[float] = field(default_factory=list)
     """For each row what a raise leaves free."""
     ends: list[float] = field(default_factory=list)
     """For each row what of it ends with the running window: what was saved in it is no promise for the next one."""
+    loads: list[Load] = field(default_factory=list)
+    """For each row what loads it."""
+    uses: list[Uses] = field(default_factory=list)
+    one_uses: dict[int, Uses] = field(default_factory=dict)
+    """Of the connectors that can switch: the rows that one ampere on the first phase alone loads."""
     bursts: dict[int, Burst] = field(default_factory=dict)
     """The rows of windows whose energy may be used in bursts."""
 
@@ -88,7 +98,7 @@ class Constraints:
             elif held_a:
                 for row, unit in self.uses[fact.socket.index]:
                     left[row] -= unit * held_a
-        return Rows(list(self.names), left)
+        return Rows(list(self.calm_names if calm else self.names), left)
 
     def uses_on(self, index: int, one: bool) -> Uses:
         """The rows of a connector: on its first phase alone, or on all."""
@@ -101,23 +111,31 @@ class Constraints:
             held[row] = max(held.get(row, 0.0), unit * fact.reservation.held_a)
         return held
 
-    def add(self, name: str, room: float, place: str, wander: float = 0.0, ends: float = 0.0) -> int:
-        """A new row; its index."""
-        self.wander.append(wander)
-        self.ends.append(ends)
+    def add(self, load: Load, name: str, place: str, room: float, wander: float = 0.0, ends: float = 0.0) -> None:
+        """A new row."""
+        self.add_tightest(load, [(room, wander, name, place)], ends)
+
+    def add_tightest(self, load: Load, alike: list[tuple[float, float, str, str]], ends: float = 0.0) -> None:
+        """A new row for the tightest of several that are loaded alike: room, wander, name and place of each."""
+        room, _, name, place = alike[0] if len(alike) == 1 else min(alike, key=lambda row: row[0])
+        calm = alike[0] if len(alike) == 1 else min(alike, key=lambda row: row[0] - row[1])
+        self.loads.append(load)
         self.names.append(name)
+        self.places.append(place)
         self.room.append(room)
-        self.groups_of.append(place)
-        return len(self.names) - 1
+        self.calm_names.append(calm[2])
+        self.calm_places.append(calm[3])
+        self.wander.append(room - (calm[0] - calm[1]))
+        self.ends.append(ends)
 
 
-def differences(tree: Tree, state: LocationState, facts: list[Fact], now_ms: int) -> dict[int, Difference]:
+def differences(tree: Tree, state: LocationState, facts: list[Fact], now_ms: int, memo: Memo) -> dict[int, Difference]:
     """What each meter shows besides the cars below it; meters never heard of are left out."""
     found = {}
     for node in tree.nodes:
         if node.meter is not None:
             meter = state.meters.get(node.meter.id, _NEVER_HEARD)
-            shown = difference(tree, node, meter, [facts[i] for i in node.sockets_below], now_ms)
+            shown = difference(tree, node, meter, [facts[i] for i in node.sockets_below], now_ms, memo)
             if shown is not None:
                 found[node.index] = shown
     return found
@@ -168,13 +186,13 @@ def _forecast_w(
     return forecast_w(past, difference_now.newest_ms, others_w, (window.end_ms - now_ms) / 1000)
 
 
-def _signed_loads(tree: Tree, shown: dict[int, Difference], ages: dict[int, MeterAge]) -> dict[int, Load]:
+def _signed_loads(tree: Tree, shown: dict[int, Difference], ages: dict[int, MeterAge]) -> dict[int, GroupLoad]:
     """Signed unmanaged load (amperes, watts, and how much it wanders) of every group, leaves first: its meter's, else
     the sum of the topmost metered ones below. A lost meter tells nothing: its group counts like one without a meter,
     but the groups above it still count what it showed last: that nobody sees a load does not make room for others.
     """
-    signed: dict[int, Load] = {}
-    seen_above: dict[int, Load] = {}
+    signed: dict[int, GroupLoad] = {}
+    seen_above: dict[int, GroupLoad] = {}
     for index in tree.leaves_first:
         own = shown.get(index)
         below = _sum_of_loads([seen_above[child] for child in tree.nodes[index].children], tree.phases)
@@ -189,7 +207,7 @@ def _signed_loads(tree: Tree, shown: dict[int, Difference], ages: dict[int, Mete
     return signed
 
 
-def _sum_of_loads(loads: list[Load], phases: int) -> Load:
+def _sum_of_loads(loads: list[GroupLoad], phases: int) -> GroupLoad:
     return (
         [sum([load[0][p] for load in loads]) for p in range(phases)],
         sum([load[1] for load in loads]),
@@ -198,71 +216,52 @@ def _sum_of_loads(loads: list[Load], phases: int) -> Load:
     )
 
 
-def _larger_load(one: Load, other: Load) -> Load:
+def _larger_load(one: GroupLoad, other: GroupLoad) -> GroupLoad:
     """The larger of what is known now and what was seen last, on each phase."""
     return [max(a, b) for a, b in zip(one[0], other[0], strict=True)], max(one[1], other[1]), one[2], one[3]
 
 
-def constraints(tree: Tree, groups: list[GroupNow], facts: list[Fact], now_ms: int) -> Constraints:
+def constraints(tree: Tree, groups: list[GroupNow], facts: list[Fact], now_ms: int, memo: Memo) -> Constraints:
     """Every physical row of the location; solar budgets are added by the fillings that need them."""
-    found = Constraints(uses=[[] for _ in facts], one_uses={f.socket.index: [] for f in facts if f.one_use is not None})
+    columns = memo.columns = columns_of(tree, facts, memo.columns)
+    found = Constraints()
     for group in groups:
-        below = [facts[i] for i in group.node.sockets_below]
-        if below:
-            _phase_rows(found, group, below)
-            _power_rows(found, tree, group, below, now_ms)
+        if group.node.sockets_below:
+            _phase_rows(found, group, columns.alike[group.node.index])
+            _power_rows(found, tree, group, now_ms)
     if tree.location.grid.max_unbalance_a is not None and tree.phases > 1:
-        _unbalance_rows(found, tree, facts, tree.location.grid.max_unbalance_a)
+        for phase in range(tree.phases):
+            place = f"unbalance L{phase + 1}"
+            found.add(Load("unbalance", phase), "unbalance", place, tree.location.grid.max_unbalance_a)
+    found.uses, found.one_uses = columns.uses(tree, found.loads)
     return found
 
 
-def _phase_rows(found: Constraints, group: GroupNow, below: list[Fact]) -> None:
-    name = group.node.group.id
-    for phase, (bound, room) in enumerate(zip(group.bounds, group.headroom_a, strict=True)):
-        external = bound.by.startswith("limit ")
-        text = f"limit {name} {bound.by[6:]}" if external else f"{bound.by} {name} L{phase + 1}"
-        row = found.add(text, room, f"{name} L{phase + 1}", group.wanders_a[phase])
-        for fact in below:
-            if fact.all_use.on[phase]:
-                found.uses[fact.socket.index].append((row, fact.all_use.on[phase]))
-            if fact.one_use is not None and fact.one_use.on[phase]:
-                found.one_uses[fact.socket.index].append((row, fact.one_use.on[phase]))
+def _phase_rows(found: Constraints, group: GroupNow, alike: list[list[int]]) -> None:
+    name, headroom_a = group.node.group.id, group.headroom_a
+    for phases in alike:
+        rows = []
+        for phase in phases:
+            by = group.bounds[phase].by
+            text = f"limit {name} {by[6:]}" if by.startswith("limit ") else f"{by} {name} L{phase + 1}"
+            rows.append((headroom_a[phase], group.wanders_a[phase], text, f"{name} L{phase + 1}"))
+        found.add_tightest(Load("phase", phases[0], group.node.index), rows)
 
 
-def _power_rows(found: Constraints, tree: Tree, group: GroupNow, below: list[Fact], now_ms: int) -> None:
+def _power_rows(found: Constraints, tree: Tree, group: GroupNow, now_ms: int) -> None:
     name = group.node.group.id
+    load = Load("power", 0, group.node.index)
     wander_w = group.wanders_total_a * tree.location.grid.voltage_v
-    rows = [
-        (f"limit {name} {bound.by[6:]}", bound.value - group.others_w, wander_w, 0.0) for bound in group.power_limits
-    ]
+    for bound in group.power_limits:
+        found.add(load, f"limit {name} {bound.by[6:]}", name, bound.value - group.others_w, wander_w)
     window, capacity = group.window, group.node.group.capacity
-    if window is not None:
-        free_w = max(0.0, group.others_w + wander_w - group.forecast_w) + window.worth_w
-        ends_w = max(0.0, window.allowed_w - window.cap_w)
-        rows.append((f"window {name}", window.allowed_w - group.forecast_w, free_w, ends_w))
-    for text, room_w, free_w, ends_w in rows:
-        row = found.add(text, room_w, name, free_w, ends_w)
-        volts = tree.location.grid.voltage_v
-        for fact in below:
-            found.uses[fact.socket.index].append((row, volts * fact.all_use.power_factor))
-            if fact.one_use is not None:
-                found.one_uses[fact.socket.index].append((row, volts * fact.one_use.power_factor))
-    if window is not None and capacity is not None and capacity.bursts:
+    if window is None or capacity is None:
+        return
+    free_w = max(0.0, group.others_w + wander_w - group.forecast_w) + window.worth_w
+    ends_w = max(0.0, window.allowed_w - window.cap_w)
+    room_w = window.allowed_w - group.forecast_w
+    found.add(load, f"window {name}", name, room_w, free_w, ends_w)
+    if capacity.bursts:
         steady_w = window.cap_w - group.forecast_w
         left_s = (window.end_ms - now_ms) / 1000
-        found.bursts[row] = Burst(window.start_ms, found.room[row], steady_w, left_s, capacity.reaction_s)
-
-
-def _unbalance_rows(found: Constraints, tree: Tree, facts: list[Fact], limit_a: float) -> None:
-    for phase in range(tree.phases):
-        row = found.add("unbalance", limit_a, f"unbalance L{phase + 1}")
-        for fact in facts:
-            if fact.all_use.on[phase] and _unbalanced(fact):
-                found.uses[fact.socket.index].append((row, fact.all_use.on[phase]))
-            if fact.one_use is not None and fact.one_use.on[phase]:
-                found.one_uses[fact.socket.index].append((row, fact.one_use.on[phase]))
-
-
-def _unbalanced(fact: Fact) -> bool:
-    """On fewer than three phases, by its wiring or by what was learnt of its car."""
-    return len(fact.learnt.phases or range(fact.socket.connector.phases)) < 3
+        found.bursts[len(found.room) - 1] = Burst(window.start_ms, room_w, steady_w, left_s, capacity.reaction_s)

@@ -6,9 +6,9 @@ rotation that fits the meter allows.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Sequence
-from operator import sub
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -24,6 +24,9 @@ FITS_A = 0.5
 WHOLE_SECOND_MS = 999
 """How long a reading with a time in whole seconds may have been measured after it."""
 
+KEPT_SPANS = 64
+"""Readings for which a car's bounds are kept; there are fewer open ones (`pipeline.headroom`)."""
+
 Vector = tuple[float, ...]
 
 
@@ -34,32 +37,90 @@ class Draw(Struct, frozen=True, gc=False):
     reading: Reading | None
     exact: bool
     taken_off: Vector
-    surely_a: Sequence[float]
+    surely_a: Vector
     """As it last reported; where its next report is in, what it drew at least in between."""
-    least_a: Sequence[float]
-    """At least, whatever it did since; what its next report says is known already where that is in."""
-    most_a: Sequence[float]
-    """At most, had it not risen above what it reported."""
-    risen_a: Sequence[float]
-    """At most."""
+    bounds: Bounds
     total_a: float
     power_per_volt: float
 
 
 class Bounds(Struct, frozen=True, gc=False):
-    """Between which bounds all cars together were at a meter reading, per phase (`Draw`)."""
+    """Between which bounds a car, or all together, were at a meter reading, per phase."""
 
-    least_a: Sequence[float]
-    most_a: Sequence[float]
-    risen_a: Sequence[float]
+    least_a: Vector
+    """At least, whatever they did since; what their next reports say is known already where those are in."""
+    most_a: Vector
+    """At most, had none risen above what it reported."""
+    risen_a: Vector
+    """At most."""
 
 
-def draws_at(tree: Tree, point: MeterPoint, cars: list[Fact]) -> list[Draw]:
+class Course:
+    """The draw of a car of known rotation at any reading of its meters, from what is known of it now.
+
+    It is the same for all readings between two moments at which another report is around them, or another order may be
+    obeyed: it is worked out once for each such stretch.
+    """
+
+    __slots__ = ("_found", "_turns_ms", "_whole_turns_ms", "car", "spans")
+
+    def __init__(self, car: Fact) -> None:
+        self.car = car
+        self._turns_ms = _turns_ms(car)
+        self._whole_turns_ms = sorted([*self._turns_ms, *(r.at_ms - WHOLE_SECOND_MS for r in _reports(car))])
+        self._found: dict[tuple[int, bool], Draw] = {}
+        self.spans: dict[int, Vector] = {}
+        """Reading (ms) -> `span` at it, where that was asked for."""
+
+    def span(self, tree: Tree, point: MeterPoint) -> Vector:
+        """Its bounds at a reading: least, most and risen, one after the other."""
+        bounds = self.at(tree, point).bounds
+        if len(self.spans) >= KEPT_SPANS:
+            self.spans.clear()
+        found = self.spans[point.at_ms] = (*bounds.least_a, *bounds.most_a, *bounds.risen_a)
+        return found
+
+    def at(self, tree: Tree, point: MeterPoint) -> Draw:
+        """Its draw at a reading."""
+        whole = point.at_ms % 1000 == 0
+        stretch = bisect_right(self._whole_turns_ms if whole else self._turns_ms, point.at_ms), whole
+        draw = self._found.get(stretch)
+        if draw is None:
+            draw = self._found[stretch] = _draw(tree, point, self.car, None)
+        return draw
+
+
+def _turns_ms(car: Fact) -> list[int]:
+    """The moments from which on a reading may show another draw of a car than one before, but for those that are a
+    second long."""
+    turns = set(obeyed_from_ms(car.state))
+    for report in _reports(car):
+        turns |= {report.at_ms, report.at_ms + 1}
+    for told_ms, _ in car.state.told:
+        turns |= {told_ms + 1, told_ms + TAKES_MS + 1}
+    return sorted(turns)
+
+
+def bounds_at(tree: Tree, point: MeterPoint, cars: list[Course]) -> Bounds:
+    """Between which bounds all cars together were at a reading."""
+    if any(len(each.car.socket.ways) > 1 for each in cars):
+        draws = [draw.bounds for draw in draws_at(tree, point, cars)]
+        spans = [(*each.least_a, *each.most_a, *each.risen_a) for each in draws]
+    else:
+        spans = [each.spans.get(point.at_ms) or each.span(tree, point) for each in cars]
+    phases = tree.phases
+    total = tuple(map(sum, zip(*spans, strict=True))) if spans else (0.0,) * (3 * phases)
+    return Bounds(total[:phases], total[phases : 2 * phases], total[2 * phases :])
+
+
+def draws_at(tree: Tree, point: MeterPoint, cars: list[Course]) -> list[Draw]:
     """What each car drew at the meter's moment, known rotations first: they narrow where the unknown ones may be."""
-    known = [_draw(tree, point, car, point.current_a) for car in cars if len(car.socket.ways) == 1]
+    known = [each.at(tree, point) for each in cars if len(each.car.socket.ways) == 1]
+    if len(known) == len(cars):
+        return known
     left = [point.current_a[p] - sum(d.taken_off[p] for d in known if d.exact) for p in range(len(point.current_a))]
-    exports = min(point.current_a) < 0
-    unknown = [_draw(tree, point, car, None if exports else tuple(left)) for car in cars if len(car.socket.ways) > 1]
+    shown = None if min(point.current_a) < 0 else tuple(left)
+    unknown = [_draw(tree, point, each.car, shown) for each in cars if len(each.car.socket.ways) > 1]
     return sorted(known + unknown, key=lambda d: d.car.socket.name)
 
 
@@ -92,21 +153,19 @@ def _draw(tree: Tree, point: MeterPoint, car: Fact, left: Vector | None) -> Draw
     taken_off = _taken_off(phases, car, reading, left)
     if reading is None or taken_off is None:
         nothing = (0.0,) * phases
-        return Draw(car, reading, False, *(nothing,) * 5, 0.0, 0.0)
+        return Draw(car, reading, False, nothing, nothing, Bounds(nothing, nothing, nothing), 0.0, 0.0)
     assert reading.current_a is not None
     around = reports[first : last + 2]
     loads = [_taken_off(phases, car, each, left) for each in around]
     closed = last + 1 < len(reports) and loads[-1] is not None
-    least_a, most_a, risen_a = _between(car, point, loads, around, closed)
+    bounds = _between(car, point, loads, around, closed)
     return Draw(
         car=car,
         reading=reading,
         exact=reading.at_ms == point.at_ms,
         taken_off=taken_off,
-        surely_a=least_a if closed else taken_off,
-        least_a=least_a,
-        most_a=most_a,
-        risen_a=risen_a,
+        surely_a=bounds.least_a if closed else taken_off,
+        bounds=bounds,
         total_a=sum(_site_load(phases, car.socket.ways[0], reading.current_a)),
         power_per_volt=_power_per_volt(tree, reading.current_a),
     )
@@ -121,14 +180,14 @@ def _taken_off(phases: int, car: Fact, reading: Reading | None, left: Vector | N
     if loads is None:
         return None
     if len(loads) == 1:
-        return tuple(loads[0])
+        return loads[0]
     fitting = loads
     if left is not None:
         fitting = [x for x in loads if all(x[p] <= 0 or x[p] <= left[p] + FITS_A for p in range(phases))] or loads
     return tuple(min(x[p] for x in fitting) for p in range(phases))
 
 
-def _loads(phases: int, car: Fact, reading: Reading | None) -> list[list[float]] | None:
+def _loads(phases: int, car: Fact, reading: Reading | None) -> list[Vector] | None:
     """A reported draw on the building's phases under each wiring that it may have; None where nothing was said."""
     ways = car.socket.ways
     if reading is None or reading.current_a is None or len(reading.current_a) != len(ways[0]):
@@ -138,81 +197,20 @@ def _loads(phases: int, car: Fact, reading: Reading | None) -> list[list[float]]
     return [_site_load(phases, way, reading.current_a) for way in ways]
 
 
-def _site_load(phases: int, way: Wiring, current_a: Vector) -> list[float]:
+@lru_cache(maxsize=8192)
+def _site_load(phases: int, way: Wiring, current_a: Vector) -> Vector:
     """A car's currents on the building's phases under one wiring."""
     load = [0.0] * phases
     for places, amperes in zip(way, current_a, strict=True):
         for place in places:
             load[place] += amperes
-    return load
+    return tuple(load)
 
 
 def _power_per_volt(tree: Tree, current_a: Vector) -> float:
     """Watts per volt of a car's currents: their sum on a star; √3 times their mean on the three lines of a delta."""
     delta = tree.location.grid.type == "IT" and len(current_a) == 3
     return sum(current_a) / 3**0.5 if delta else sum(current_a)
-
-
-def bounds_at(tree: Tree, points: list[MeterPoint], cars: list[Fact], last: list[Draw]) -> list[Bounds]:
-    """Between which bounds the cars were at each meter reading. `last`: their draws at the last one."""
-    if len(points) == 1:
-        return [sum_of(tree, last)]
-    if any(len(car.socket.ways) > 1 for car in cars):  # where such a car may be depends on the reading
-        return [*(sum_of(tree, draws_at(tree, point, cars)) for point in points[:-1]), sum_of(tree, last)]
-    return between_reports(tree.phases, points, cars)
-
-
-def sum_of(tree: Tree, draws: list[Draw]) -> Bounds:
-    """The bounds of all cars together, from those of each."""
-    phases = range(tree.phases)
-    return Bounds(
-        least_a=[sum([d.least_a[p] for d in draws]) for p in phases],
-        most_a=[sum([d.most_a[p] for d in draws]) for p in phases],
-        risen_a=[sum([d.risen_a[p] for d in draws]) for p in phases],
-    )
-
-
-def between_reports(phases: int, points: list[MeterPoint], cars: list[Fact]) -> list[Bounds]:
-    """The same for cars of known rotations, each walked through once: only where it reported something changes."""
-    steps: dict[int, list[Vector]] = {}
-    begins_ms = [point.at_ms for point in points]
-    ends_ms = [measured_until_ms(point) for point in points]
-    for car in cars:
-        before: Vector = (0.0,) * (3 * phases)
-        reports = _reports(car)
-        for i in _changes(car, reports, begins_ms, ends_ms):
-            first, last = _around(reports, points[i])
-            if first < 0:
-                continue
-            now = _span(phases, car, points[i], reports, first, last)
-            steps.setdefault(i, []).append(tuple(map(sub, now, before)))
-            before = now
-    total = (0.0,) * (3 * phases)
-    found: list[Bounds] = []
-    for i in range(len(points)):
-        if i in steps or not found:
-            total = tuple(map(sum, zip(total, *steps.get(i, ()), strict=True)))
-            found.append(Bounds(total[:phases], total[phases : 2 * phases], total[2 * phases :]))
-        else:
-            found.append(found[-1])
-    return found
-
-
-def _changes(car: Fact, reports: list[Reading], begins_ms: list[int], ends_ms: list[int]) -> list[int]:
-    """The readings from which on other reports of a car are around them, or another order is obeyed, in order."""
-    places = {0}
-    for report in reports:
-        places.add(bisect_left(begins_ms, report.at_ms))
-        places.add(bisect_right(begins_ms, report.at_ms))
-        places.add(bisect_left(ends_ms, report.at_ms))
-    for obeyed_ms in obeyed_from_ms(car.state):
-        places.add(bisect_left(begins_ms, obeyed_ms))
-    told = car.state.told
-    if told and told[-1][0] >= begins_ms[0]:
-        for told_ms, _ in told:
-            places |= {bisect_right(begins_ms, told_ms), bisect_right(begins_ms, told_ms + TAKES_MS)}
-    places.discard(len(begins_ms))
-    return sorted(places)
 
 
 def _reports(car: Fact) -> list[Reading]:
@@ -225,44 +223,33 @@ def _reports(car: Fact) -> list[Reading]:
     return [*recent, newest]
 
 
-def _span(phases: int, car: Fact, point: MeterPoint, reports: list[Reading], first: int, last: int) -> Vector:
-    """The bounds of one car at a reading (`_around`): least, most and risen, one after the other."""
-    around = reports[first : last + 2]
-    loads = [found[0] if found else None for found in [_loads(phases, car, each) for each in around]]
-    if loads[0] is None:
-        return (0.0,) * (3 * phases)
-    closed = last + 1 < len(reports) and loads[-1] is not None
-    least_a, most_a, risen_a = _between(car, point, loads, around, closed)
-    return (*least_a, *most_a, *risen_a)
-
-
 def _between(
-    car: Fact, point: MeterPoint, loads: Sequence[Sequence[float] | None], around: list[Reading], closed: bool
-) -> tuple[Sequence[float], Sequence[float], Sequence[float]]:
-    """Least, most and risen of one car from its reports around a meter reading.
+    car: Fact, point: MeterPoint, loads: Sequence[Vector | None], around: list[Reading], closed: bool
+) -> Bounds:
+    """The bounds of one car from its reports around a meter reading.
 
     `loads`: what they said, the first is known. `closed`: whether the last of them is certainly newer than the meter's,
     and said something.
     """
     assert loads[0] is not None
     if around[0].at_ms == point.at_ms:
-        return loads[0], loads[0], loads[0]
+        return Bounds(loads[0], loads[0], loads[0])
     said = [load for load in loads if load is not None]
-    most_a = said[0] if len(said) == 1 else [max(phase) for phase in zip(*said, strict=True)]
+    most_a = said[0] if len(said) == 1 else tuple(map(max, *said))
     if closed:
         told_a = least_told_a(car.state, around[0].at_ms, around[-1].at_ms)
-        return [min(*phase, told_a) for phase in zip(*said, strict=True)], most_a, most_a
+        return Bounds(tuple([min(*phase, told_a) for phase in zip(*said, strict=True)]), most_a, most_a)
     risen_a = _risen_a(car, most_a, point.at_ms)
     obeyed = most_obeyed_a(car.state, point.at_ms)
     if obeyed is not None and not car.reservation.lapsing:  # else it may have gone to its fallback
         cap_a = [obeyed[0] * on for on in car.use.on]
         if around[-1].at_ms < obeyed[1]:
-            most_a = list(map(min, most_a, cap_a))
+            most_a = tuple(map(min, most_a, cap_a))
         risen_a = tuple(map(max, most_a, map(min, risen_a, cap_a)))
-    return (0.0,) * len(most_a), most_a, risen_a
+    return Bounds((0.0,) * len(most_a), most_a, risen_a)
 
 
-def _risen_a(car: Fact, load_a: Sequence[float], at_ms: int) -> Vector:
+def _risen_a(car: Fact, load_a: Vector, at_ms: int) -> Vector:
     """What a car may have risen to since it reported, at a meter reading. What it was told at that moment or later it
     cannot have obeyed yet: else a raise would explain away the very load that it was made beside."""
     held_a = car.reservation.held_a

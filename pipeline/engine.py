@@ -78,7 +78,7 @@ class Engine:
         owned = self._mine.find(name)
         if owned is None:
             return None
-        outcome = decide(owned.tree, owned.state, now_ms)
+        outcome = decide(owned.tree, owned.state, now_ms, owned.memo)
         commit(owned.state, outcome)
         self._wind_down(name, owned, outcome)
         return outcome
@@ -105,7 +105,7 @@ class Engine:
             now_ms = before_ms + 1
         owned.decided_ms = now_ms
         try:
-            outcome = decide(owned.tree, owned.state, now_ms)
+            outcome = decide(owned.tree, owned.state, now_ms, owned.memo)
             if worth_writing(owned.last, outcome):
                 commit(owned.state, outcome)
                 self._emit(name, owned, outcome)

@@ -6,9 +6,12 @@ never stored.
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from pipeline.learning import Learnt, learn
 from pipeline.records import WANTING
@@ -56,24 +59,14 @@ class Fact(Struct, gc=False):
     leaving: Leaving | None
     """Where it was removed from its location, and winds down (`pipeline.winding_down`)."""
 
-    @property
-    def on_one(self) -> bool:
-        """Whether it was told to charge on its first phase alone."""
-        return self.one_use is not None and self.state.one_phase
-
-    @property
-    def min_a(self) -> float:
-        return self.socket.min_a
-
-    @property
-    def max_a(self) -> float:
-        return self.socket.max_a
-
-    @property
-    def fixed(self) -> bool:
-        """For the others, load that cannot be moved: nobody there to move it, disobedient, or to go anyway."""
-        r = self.reservation
-        return not self.online or self.silent or r.over_draw or r.stuck or self.leaving is not None
+    on_one: bool
+    """Whether it was told to charge on its first phase alone."""
+    fixed: bool
+    """For the others, load that cannot be moved: nobody there to move it, disobedient, or to go anyway."""
+    min_a: float
+    max_a: float
+    place: tuple[bool, int, int, tuple[str, int]]
+    """Its place in the queue (`pipeline.turns`): asleep or not, priority, arrival or last turn, and key."""
 
 
 def meter_age(node: Node, meter: MeterState | None, now_ms: int) -> MeterAge:
@@ -98,28 +91,94 @@ _UNHEARD = ConnectorState()
 """A connector of which nothing is known; never changed."""
 
 
-def gather(tree: Tree, state: LocationState, ages: dict[int, MeterAge], now_ms: int) -> list[Fact]:
-    """The facts of every connector, in the order of `Tree.sockets`."""
-    return [_fact(tree, socket, state, ages, now_ms) for socket in tree.sockets]
+class KeptFact(NamedTuple):
+    """A fact, what it was worked out from, and for which moments: from `from_ms`, before `until_ms`."""
+
+    fact: Fact
+    own: tuple[Any, ...]
+    """The fields of its state: what is in one is replaced when it changes, never changed."""
+    meter: tuple[MeterAge, str]
+    leaving: Leaving | None
+    from_ms: int
+    until_ms: float
 
 
-def _fact(tree: Tree, socket: Socket, state: LocationState, ages: dict[int, MeterAge], now_ms: int) -> Fact:
+def gather(
+    tree: Tree, state: LocationState, ages: dict[int, MeterAge], now_ms: int, kept: dict[int, KeptFact]
+) -> list[Fact]:
+    """The facts of every connector, in the order of `Tree.sockets`. `kept`: those of the last decision, replaced."""
+    facts = []
+    old = any(age != "fresh" for age in ages.values())
+    meter: tuple[MeterAge, str] = ("fresh", "")
+    for socket in tree.sockets:
+        own = state.connectors.get(socket.name, _UNHEARD)
+        leaving = state.leaving.get(socket.name) if state.leaving else None
+        if old:
+            meter = _oldest(tree, socket, ages)
+        last = kept.get(socket.index)
+        if (
+            last is None
+            or not last.from_ms <= now_ms < last.until_ms
+            or last.fact.state is not own
+            or last.own != astuple(own)
+            or last.meter != meter
+            or last.leaving is not leaving
+        ):
+            fact = _fact(tree, socket, own, leaving, meter, now_ms)
+            until_ms = min((t for t in turns_ms(own, tree.location.control) if t > now_ms), default=float("inf"))
+            last = kept[socket.index] = KeptFact(fact, astuple(own), meter, leaving, now_ms, until_ms)
+        facts.append(last.fact)
+    return facts
+
+
+def turns_ms(own: ConnectorState, control: Control) -> Iterator[float]:
+    """The moments at which its fact may become another one by itself; none is later than that."""
+    if own.reading is not None:
+        yield own.reading.at_ms + int(control.silent_s * 1000) + 1
+    if own.slept_ms is not None:
+        yield own.slept_ms + int(control.turn_s * 1000)
+    for moment_ms in (own.switched_ms, own.started_ms):
+        if moment_ms is not None:
+            yield moment_ms + int(control.switch_hold_s * 1000)
+    if own.unanswered_since_ms is not None:
+        yield own.unanswered_since_ms + int(control.ack_s * 1000)
+    if own.sent is not None and own.sent.until_ms is not None:
+        yield own.sent.until_ms
+    skew_ms = round(control.lease_skew_s * 1000)
+    for grant in own.grants:
+        if grant.until_ms is not None:
+            yield grant.until_ms + skew_ms
+            if grant.state == "accepted":
+                yield grant.until_ms
+                yield grant.until_ms - math.ceil(control.ack_s * 1000)
+
+
+def _fact(
+    tree: Tree,
+    socket: Socket,
+    own: ConnectorState,
+    leaving: Leaving | None,
+    meter: tuple[MeterAge, str],
+    now_ms: int,
+) -> Fact:
     control = tree.location.control
-    own = state.connectors.get(socket.name, _UNHEARD)
+    age, old_meter = meter
     reading = own.reading
     learnt = learn(own, socket.connector.phases, control)
-    leaving = state.leaving.get(socket.name) if state.leaving else None
     wants = reading is not None and reading.status in WANTING and leaving is None
     wanted_a, wanted_by = _wish(socket, learnt, reading, control) if wants else (0.0, "max_a")
-    age, old_meter = _oldest(tree, socket, ages) if ages else ("fresh", "")
     all_use = socket.use if learnt.phases is None else _use_of(tree, socket, learnt.phases)
     one_use = None if learnt.phases is not None or learnt.ignores_phases else socket.one_use
     held = reservation(own, socket.fallback_a, one_use is not None, control, now_ms)
+    on_one = one_use is not None and own.one_phase
+    online = reading is not None and reading.online
+    silent = reading is not None and now_ms - reading.at_ms > control.silent_s * 1000
+    suspended = wants and _sleeps(own, control, now_ms)
     return Fact(
         socket=socket,
         state=own,
         learnt=learnt,
-        use=one_use if one_use is not None and own.one_phase and held.all_a == 0 else all_use,
+        use=one_use if one_use is not None and on_one and held.all_a == 0 else all_use,
         all_use=all_use,
         one_use=one_use,
         switchable=one_use is not None
@@ -128,17 +187,27 @@ def _fact(tree: Tree, socket: Socket, state: LocationState, ages: dict[int, Mete
         and not _held_on_its_phases(own, control, now_ms),
         reservation=held,
         heard=reading is not None,
-        online=reading is not None and reading.online,
-        silent=reading is not None and now_ms - reading.at_ms > control.silent_s * 1000,
+        online=online,
+        silent=silent,
         wants=wants,
-        suspended=wants and _sleeps(own, control, now_ms),
+        suspended=suspended,
         wanted_a=wanted_a,
         wanted_by=wanted_by,
         standing_a=_settable_a(socket, _standing_a(own, now_ms)),
         meter_age=age,
         old_meter=old_meter,
         leaving=leaving,
+        on_one=on_one,
+        fixed=not online or silent or held.over_draw or held.stuck or leaving is not None,
+        min_a=socket.min_a,
+        max_a=socket.max_a,
+        place=(suspended, -socket.connector.priority, _queued_ms(own, own.turned_ms), socket.key),
     )
+
+
+def _queued_ms(own: ConnectorState, turned_ms: int | None) -> int:
+    arrived_ms = own.wants_since_ms or 0
+    return arrived_ms if turned_ms is None else max(turned_ms, arrived_ms)
 
 
 def _held_on_its_phases(own: ConnectorState, control: Control, now_ms: int) -> bool:

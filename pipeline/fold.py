@@ -81,9 +81,7 @@ def _fold_charger(tree: Tree, state: LocationState, record: ChargerReading, rece
     _note_wish(connector, before, reading)
     _note_sleep(connector, before, reading)
     connector.reading = reading
-    connector.recent.append(reading)
-    if len(connector.recent) > RECENT_READINGS:
-        del connector.recent[0]
+    connector.recent = [*connector.recent[1 - RECENT_READINGS :], reading]
     see(connector, reading)
     note_report(connector, reading)
     return None

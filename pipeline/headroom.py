@@ -10,12 +10,14 @@ A car of unknown rotation is subtracted only as far as every rotation that fits 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from operator import is_
 
 from msgspec import Struct
 
-from pipeline.draws import Draw, Vector, bounds_at, draws_at, measured_until_ms
+from pipeline.draws import Bounds, Course, Draw, Vector, bounds_at, draws_at, measured_until_ms
 from pipeline.facts import Fact
+from pipeline.memo import Memo
 from pipeline.ramps import Load, first_load, next_load, put_down_to_cars
 from pipeline.state import MeterPoint, MeterState, Wander
 from pipeline.wander import noted
@@ -42,7 +44,9 @@ class Difference(Struct, gc=False):
     wander: Wander | None
 
 
-def difference(tree: Tree, node: Node, meter: MeterState, cars: Sequence[Fact], now_ms: int) -> Difference | None:
+def difference(
+    tree: Tree, node: Node, meter: MeterState, cars: Sequence[Fact], now_ms: int, memo: Memo
+) -> Difference | None:
     """The difference at the meter's newest reading, walked through the readings that are not settled yet.
 
     None when the meter was never heard of. `cars`: those below it, sorted by key; none of them is taken off a meter
@@ -57,20 +61,31 @@ def difference(tree: Tree, node: Node, meter: MeterState, cars: Sequence[Fact], 
     wander, settled, settled_ms = meter.wander, load, meter.settled_ms
     points = [p for p in meter.recent if p.at_ms > settled_ms and len(p.current_a) == phases] or [meter.newest]
     reported_ms = _reported_ms(below, now_ms)
+    courses = [memo.course(car) for car in below]
     too_old_ms = points[-OPEN_READINGS].at_ms if len(points) > OPEN_READINGS else -1
     if load is None:
-        first = draws_at(tree, points[0], below)
+        first = draws_at(tree, points[0], courses)
         load = first_load(_less(points[0], [d.surely_a for d in first]))
-    draws = draws_at(tree, points[-1], below)
-    for i, (point, bounds) in enumerate(zip(points, bounds_at(tree, points, below, draws), strict=True)):
+    for i, (point, bounds) in enumerate(zip(points, _bounds(tree, node, points, courses, memo), strict=True)):
         at_ms = now_ms if i == len(points) - 1 else point.at_ms
         load = next_load(load, point.current_a, bounds, point.at_ms, at_ms)
         if point.at_ms > meter.walked_ms:
             wander = noted(wander, load.load_a, point.current_a)
         if measured_until_ms(point) <= reported_ms or point.at_ms <= too_old_ms:
             settled, settled_ms = load, point.at_ms
-    power_w, excess_a = _powers(tree, node, points[-1], draws, load)
+    power_w, excess_a = _powers(tree, node, points[-1], draws_at(tree, points[-1], courses), load)
     return Difference(load.load_a, power_w, excess_a, settled_ms, settled, points[-1].at_ms, wander)
+
+
+def _bounds(tree: Tree, node: Node, points: list[MeterPoint], courses: list[Course], memo: Memo) -> Iterable[Bounds]:
+    """Between which bounds the cars were at each reading; known already where nothing is new of any of them."""
+    cars = [each.car for each in courses]
+    before, known = memo.bounds.get(node.index, ([], {}))
+    if len(before) != len(cars) or not all(map(is_, before, cars)):
+        known = {}
+    found = {p.at_ms: known.get(p.at_ms) or bounds_at(tree, p, courses) for p in points}
+    memo.bounds[node.index] = cars, found
+    return found.values()
 
 
 def _remembered(meter: MeterState, phases: int) -> Load | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pipeline.agenda import NEVER_MS
+from pipeline.memo import Memo
 from pipeline.records import Decision, MeterReading
 from pipeline.state import LocationState
 from topology.location import Location
@@ -28,6 +29,7 @@ class Owned:
     violated: set[str] = field(default_factory=set)
     """Meters that show more than that."""
     decided_ms: int = -NEVER_MS
+    memo: Memo = field(default_factory=Memo)
     unconfirmed: int = 0
     """Connectors that have not accepted their newest setpoint, at the last decision."""
 

@@ -63,7 +63,7 @@ def put_down_to_cars(raw_a: Vector, load_a: Vector, draws: list[Draw]) -> dict[s
         for draw in oldest_first:
             if abs(change) < 1e-9:
                 break
-            room = (draw.risen_a if change > 0 else draw.least_a)[p] - draw.taken_off[p]
+            room = (draw.bounds.risen_a if change > 0 else draw.bounds.least_a)[p] - draw.taken_off[p]
             part = max(0.0, min(change, room)) if change > 0 else min(0.0, max(change, room))
             if part:
                 parts.setdefault(draw.car.socket.name, [0.0] * len(raw_a))[p] = part

@@ -223,4 +223,4 @@ def _beyond(soft: list[tuple[int, float]], fact: Fact, shares: Shares, held_a: f
 
 def _reserved(row: int, rows: Rows, found: Constraints) -> str:
     """A row that binds in a release binds because of what somebody still holds on it."""
-    return f"reservation {found.groups_of[row]}" if row < len(found.groups_of) else rows.names[row]
+    return f"reservation {found.calm_places[row]}" if row < len(found.calm_places) else rows.names[row]

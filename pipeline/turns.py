@@ -8,6 +8,7 @@ begins to wait and stops when nobody does.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from pipeline.facts import Fact
 
@@ -31,12 +32,10 @@ def in_order(wanting: list[Fact], moved: dict[str, int]) -> list[Fact]:
     """The wanting connectors in the order in which minimums are served."""
 
     def place(fact: Fact) -> tuple[bool, int, int, tuple[str, int]]:
-        turned_ms = moved.get(fact.socket.name, fact.state.turned_ms)
-        arrived_ms = fact.state.wants_since_ms or 0
-        since_ms = arrived_ms if turned_ms is None else max(turned_ms, arrived_ms)
-        return (fact.suspended, -fact.socket.connector.priority, since_ms, fact.socket.key)
+        suspended, priority, since_ms, key = fact.place
+        return suspended, priority, max(moved.get(fact.socket.name, since_ms), since_ms), key
 
-    return sorted(wanting, key=place)
+    return sorted(wanting, key=place if moved else attrgetter("place"))
 
 
 def change_turns(queue: list[Fact], waiting: set[int], clocks: dict[str, int], turn_s: float, now_ms: int) -> Turns:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.decide import Outcome, commit, decide
 from pipeline.fold import fold
+from pipeline.memo import Memo
 from pipeline.records import ConnectorView, Setpoint, decode
 from pipeline.state import LocationState, new_state
 from tests.pipeline.trees import START_MS, moment
@@ -27,6 +28,7 @@ class Core:
 
     tree: Tree
     state: LocationState = field(default_factory=new_state)
+    memo: Memo = field(default_factory=Memo)
 
     def tell(self, topic: str, value: dict[str, Any], received_s: float = 1e9) -> str | None:
         """Fold one record; the reason when it is a dead letter."""
@@ -40,8 +42,11 @@ class Core:
             assert reason is None, reason
 
     def decide(self, at_s: float) -> Outcome:
-        """Decide and commit."""
-        outcome = decide(self.tree, self.state, START_MS + round(at_s * 1000))
+        """Decide and commit; every third decision is also made without what earlier ones worked out, and is the same."""
+        now_ms = START_MS + round(at_s * 1000)
+        outcome = decide(self.tree, self.state, now_ms, self.memo)
+        if self.state.decisions % 3 == 0:
+            assert decide(self.tree, self.state, now_ms).decision == outcome.decision
         commit(self.state, outcome)
         return outcome
 
