@@ -49,6 +49,8 @@ class Central:
         self._closing: set[asyncio.Task[None]] = set()
         self._publish_reading = publish_reading
         self._repeat_setpoint = repeat_setpoint
+        self._repeated: dict[tuple[str, int], int] = {}
+        """Connector -> the seq that we wrote once more: the topic brings it back, and that is no news."""
         self._outlet = Outlet(self._reading, publish_feedback, self._new_transaction, now_ms)
         self.loaded = False
         """Whether the locations are known. Until then nobody is turned away for good (503, not 404)."""
@@ -63,6 +65,10 @@ class Central:
     def offer(self, setpoint: Setpoint, *, restored: bool = False) -> None:
         """A setpoint from the topic; `restored`: it was there before we started. What lives of those reaches its
         charger although no location has it any more: it was removed while nobody was here to tell it."""
+        name = (setpoint.charger, setpoint.connector)
+        if not restored and self._repeated.get(name) == setpoint.seq:
+            del self._repeated[name]
+            return
         if restored and self._is_of_nobody(setpoint):
             for charger in self._registry.leave(setpoint):
                 self._settle(charger)
@@ -75,7 +81,7 @@ class Central:
             metrics.SETPOINTS.labels("unsupported").inc()
             self._outlet.feedback(_unsupported(setpoint, reason))
         if not restored:
-            self._keep_newest(setpoint.charger, setpoint.connector, setpoint)
+            self._keep_newest(*name, setpoint)
 
     def forget(self, charger: str, connector: int) -> None:
         """The topic has nothing for a connector any more."""
@@ -97,6 +103,7 @@ class Central:
         if standing is None:
             return
         if last is None or (last.location, last.seq) != (standing.location, standing.seq):
+            self._repeated[charger, connector] = standing.seq
             self._repeat_setpoint(standing)
 
     def _settle(self, charger: str) -> None:

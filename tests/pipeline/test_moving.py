@@ -15,7 +15,7 @@ from tests.parts.stream import House, again_and_again, house, now_ms, prepared, 
 
 @pytest.mark.slow
 def test_the_last_word_about_a_charger_that_moved_is_its_new_locations(broker: Broker, tmp_path: Path) -> None:
-    """The old one ends with 0 A and a null value; the new one's setpoint is read behind them, long before its renewal."""
+    """The old one ends with 0 A and a null value; what the new one says comes behind them, long before its renewal."""
     stream = prepared(broker)
     home = House(stream, "home")
     before = house(home.name) | {"control": {"ack_s": 2}}

@@ -333,7 +333,11 @@ def test_what_counts_stays_on_the_topic_behind_what_a_late_worker_wrote() -> Non
             desk.central.offer(setpoint(19, 16, fallback_a=None))
 
             assert [newest] == desk.repeated
-            assert ["superseded"] == desk.states(19)
+            await desk.terminal(20)
+            desk.central.offer(newest)
+
+            assert (["superseded"], ["sent", "accepted"]) == (desk.states(19), desk.states(20))
+            assert [newest] == desk.repeated
 
     asyncio.run(story())
 
