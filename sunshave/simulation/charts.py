@@ -10,8 +10,9 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.colors import qualitative
 
+from connectors.simulated.registers import QUARTER_S
 from sunshave.report import CAR_COLOURS, PHASE_COLOURS, chart, figures, new_figure, same_times, write_page
-from sunshave.simulation.trace import GroupTrace, Trace
+from sunshave.simulation.trace import Averages, GroupTrace, Trace
 
 MOST_LOCATIONS = 12
 """Locations in a report. More make a file that no browser opens quickly."""
@@ -65,11 +66,11 @@ def _charts(trace: Trace) -> list[str]:
         ("What the cars were told", "The newest setpoint of each connector.", _told(trace)),
         *(
             (
-                f"Clock quarters of group {group}",
+                f"Clock {'quarters' if averages.length_s == QUARTER_S else 'windows'} of group {averages.group}",
                 "The average that is billed, and where there is one the cap in force (dashed).",
-                _quarters(ends, watts, caps),
+                _averages(averages),
             )
-            for group, ends, watts, caps in trace.quarters
+            for averages in trace.averages
         ),
     ]
     same_times((figure for *_, figure in charts), trace.at[0], trace.at[-1])
@@ -123,14 +124,15 @@ def _told(trace: Trace) -> go.Figure:
     return figure
 
 
-def _quarters(ends: list[Any], watts: list[float], caps: list[float | None]) -> go.Figure:
-    figure = new_figure("W")
+def _averages(averages: Averages) -> go.Figure:
+    figure, length_ms = new_figure("W"), averages.length_s * 1000
+    name, colour = f"average of {averages.length_s / 60:g} min", {"color": "#5b8db8"}
     figure.add_bar(
-        x=ends, y=watts, name="average of the quarter", marker={"color": "#5b8db8"}, offset=-900_000, width=880_000
+        x=averages.ends, y=averages.watts, name=name, marker=colour, offset=-length_ms, width=0.98 * length_ms
     )
-    if any(cap is not None for cap in caps):
+    if any(cap is not None for cap in averages.cap_w):
         line = {"color": LIMIT_COLOUR, "dash": "dash", "shape": "vh"}
-        figure.add_scatter(x=ends, y=caps, name="cap", mode="lines", line=line)
+        figure.add_scatter(x=averages.ends, y=averages.cap_w, name="cap", mode="lines", line=line)
     return figure
 
 

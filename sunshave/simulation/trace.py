@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from connectors.simulated.registers import QUARTER_S
+from pipeline.tariffs import tariff_of
 from sunshave.simulation.read import moment_of
 from sunshave.simulation.world import World
 
@@ -21,8 +23,20 @@ class GroupTrace:
 
 
 @dataclass(frozen=True, slots=True)
+class Averages:
+    """The averages of a group's meter over windows of one length: quarters, or what its tariff bills instead."""
+
+    group: str
+    length_s: int
+    ends: list[datetime]
+    watts: list[float]
+    cap_w: list[float | None]
+    """The cap in force then, where one is billed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Trace:
-    """A location over time. Quarters: (group, their ends, watts, and the cap in force then where one is billed)."""
+    """A location over time."""
 
     location: str
     at: list[datetime]
@@ -31,7 +45,7 @@ class Trace:
     drawn_a: list[list[float]]
     """Per connector."""
     offered_a: list[list[float]]
-    quarters: list[tuple[str, list[datetime], list[float], list[float | None]]]
+    averages: list[Averages]
 
 
 def trace_of(world: World) -> Trace:
@@ -45,7 +59,7 @@ def trace_of(world: World) -> Trace:
         [outlet.key for outlet in world.outlets],
         [[round(sample.drawn_a[i], 1) for sample in samples] for i in sockets],
         [[sample.offered_a[i] for sample in samples] for i in sockets],
-        [_quarters(world, node) for node in sorted(world.tally.quarters)],
+        [_averages(world, node) for node in sorted(world.tally.quarters)],
     )
 
 
@@ -60,9 +74,16 @@ def _group(world: World, node: int) -> GroupTrace:
     )
 
 
-def _quarters(world: World, node: int) -> tuple[str, list[datetime], list[float], list[float | None]]:
-    group = world.tree.nodes[node].group.id
-    caps = {w.end.timestamp(): w.cap_w for w in world.controller.windows if w.group == group}
+def _averages(world: World, node: int) -> Averages:
+    group = world.tree.nodes[node].group
+    billed = {w.end: w for w in world.controller.windows if w.group == group.id}  # the newest revision of each
+    length_s = QUARTER_S if group.capacity is None else tariff_of(group.capacity).window_s
+    if length_s != QUARTER_S:
+        ends = sorted(billed)
+        return Averages(
+            group.id, length_s, ends, [round(billed[e].demand_w) for e in ends], [billed[e].cap_w for e in ends]
+        )
     quarters = world.tally.quarters[node]
     ends = [moment_of(world.task, end_s - world.task.start_s) for end_s, _ in quarters]
-    return group, ends, [round(w) for _, w in quarters], [caps.get(end_s) for end_s, _ in quarters]
+    caps = [billed[end].cap_w if end in billed else None for end in ends]
+    return Averages(group.id, length_s, ends, [round(w) for _, w in quarters], caps)

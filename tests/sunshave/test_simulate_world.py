@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import yaml
 from sunshave.simulation.controller import Controller
 from sunshave.simulation.read import read_simulation
 from sunshave.simulation.summary import location_summary
+from sunshave.simulation.trace import trace_of
 from sunshave.simulation.world import World
 from tests.sunshave.test_simulate import EXAMPLES, FAULTS, SMALL
 
@@ -122,6 +124,23 @@ def test_energy_adds_up(tmp_path: Path) -> None:
     assert summary["energy_kwh"] == pytest.approx(sum(car["got_kwh"] for car in summary["cars"]), abs=0.01)
     assert summary["energy_kwh"] == pytest.approx(sum(o.meter_wh for o in run.outlets) / 1000, abs=0.01)
     assert run.registers[0].import_wh == pytest.approx(1000 * summary["grid"]["import_kwh"], abs=1)
+
+
+def test_the_report_shows_hours_where_hours_are_billed(tmp_path: Path) -> None:
+    """The average and the cap of the whole hour; elsewhere those of the meter's quarters."""
+    groups = [{"id": "main", "limit_a": 25, "meter": "p1", "capacity": {"tariff": "no-kapasitetsledd", "cap_kw": 5}}]
+    location = {**SMALL["location"], "groups": groups}
+    house = [{"flicker_a": 0, "base_a": [5, 5, 5]}]
+    hourly = world(tmp_path, hours=1.1, cars=[], house=house, location=location)
+    quarterly = world(tmp_path, hours=1.1, cars=[], house=house)
+    lived(hourly)
+    lived(quarterly)
+
+    [hours] = trace_of(hourly).averages
+    ended = [datetime(2026, 11, 24, 17, tzinfo=UTC)]
+    assert ("main", 3600, ended, [5000.0]) == (hours.group, hours.length_s, hours.ends, hours.cap_w)
+    assert [3450] == pytest.approx(hours.watts, abs=2)  # registers count whole watt-hours
+    assert [(900, [3450] * 4)] == [(a.length_s, a.watts) for a in trace_of(quarterly).averages]
 
 
 def test_two_equal_cars_fare_alike(tmp_path: Path) -> None:
