@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -26,7 +27,7 @@ from topology.location import (
     Solar,
 )
 from topology.phases import default_rotation, letters_missing, phase_use, rotations, wirings
-from topology.tree import path_to_root, per_phase, switches
+from topology.tree import paths_to_root, per_phase, switches
 
 ROUNDING_A = 1e-6
 """Sums of ratings are compared with this much slack: less would refuse 3 × 0.1 A on 0.3 A, more would hide a step."""
@@ -125,21 +126,27 @@ def _shape(location: Location) -> Iterator[Problem]:
         yield Problem(
             f"groups[{i}].parent", f"a second group without parent, beside {first}: only one can be the main fuse"
         )
-    groups = {g.id: g for g in location.groups}
+    on_cycle = _on_cycles(location.groups)
     for i, group in enumerate(location.groups):
-        if _on_cycle(groups, group.id):
+        if group.id in on_cycle:
             yield Problem(f"groups[{i}].parent", f"group {group.id} is below itself (a cycle)")
 
 
-def _on_cycle(groups: Mapping[str, Group], start: str) -> bool:
-    at = groups[start].parent
-    for _ in groups:
-        if at is None or at not in groups:
-            return False
-        if at == start:
-            return True
-        at = groups[at].parent
-    return False
+def _on_cycles(groups: Iterable[Group]) -> set[str]:
+    """The groups that are below themselves. Each is passed once on the way up, so that a deep tree costs little."""
+    parents = {group.id: group.parent for group in groups}
+    found: set[str] = set()
+    passed: set[str] = set()
+    for start in parents:
+        way: dict[str, int] = {}
+        at: str | None = start
+        while at is not None and at in parents and at not in passed:
+            passed.add(at)
+            way[at] = len(way)
+            at = parents[at]
+        if at is not None and at in way:
+            found.update(each for each, place in way.items() if place >= way[at])
+    return found
 
 
 def _limits(location: Location) -> Iterator[Problem]:
@@ -195,15 +202,18 @@ def _has_a_step(connector: Connector) -> bool:
 def _fallbacks(location: Location) -> Iterator[Problem]:
     """No fuse may be overloaded by what its chargers fall to without us, on any phase."""
     grid = location.grid
-    groups = {g.id: g for g in location.groups}
     sums = {g.id: [0.0] * grid.phases for g in location.groups}
     for charger in location.chargers:
         for connector in charger.connectors:
             on = _booked(grid, connector)
             fallback_a = connector.max_a if charger.fallback_a is None else charger.fallback_a
-            for group_id in path_to_root(groups, charger.group) or []:
-                for phase in range(grid.phases):
-                    sums[group_id][phase] += fallback_a * on[phase]
+            for phase in range(grid.phases):
+                sums[charger.group][phase] += fallback_a * on[phase]
+    paths = paths_to_root(location)
+    for group in sorted(location.groups, key=lambda g: -len(paths[g.id])):
+        if group.parent is not None:
+            for phase in range(grid.phases):
+                sums[group.parent][phase] += sums[group.id][phase]
     for i, group in enumerate(location.groups):
         limit_a = per_phase(group.limit_a, grid.phases)
         over = [p for p in range(grid.phases) if sums[group.id][p] > limit_a[p] + ROUNDING_A]
@@ -238,26 +248,33 @@ def _larger_than_parent(location: Location) -> Iterator[Problem]:
 
 def _unreachable_minimums(location: Location) -> Iterator[Problem]:
     groups = {g.id: g for g in location.groups}
+    paths = paths_to_root(location)
     grid = location.grid
+
+    @cache
+    def too_small(group_id: str, needed_a: tuple[float, ...]) -> str | None:
+        """The first group on the way up that cannot carry so much."""
+        for at in paths[group_id]:
+            limit_a = per_phase(groups[at].limit_a, grid.phases)
+            if any(needed > limit - groups[at].margin_a for needed, limit in zip(needed_a, limit_a, strict=True)):
+                return at
+        return None
+
     for i, charger in enumerate(location.chargers):
-        path = path_to_root(groups, charger.group) or []
         for j, connector in enumerate(charger.connectors):
             on = _booked(grid, connector)
-            for group_id in path:
-                limit_a = per_phase(groups[group_id].limit_a, grid.phases)
-                if any(connector.min_a * on[p] > limit_a[p] - groups[group_id].margin_a for p in range(grid.phases)):
-                    reason = f"group {group_id} can never give this minimum of {connector.min_a:g} A"
-                    yield Problem(f"chargers[{i}].connectors[{j}].min_a", f"{reason}: the car will wait for ever")
-                    break
+            group_id = too_small(charger.group, tuple(connector.min_a * on[p] for p in range(grid.phases)))
+            if group_id is not None:
+                reason = f"group {group_id} can never give this minimum of {connector.min_a:g} A"
+                yield Problem(f"chargers[{i}].connectors[{j}].min_a", f"{reason}: the car will wait for ever")
 
 
 def _solar_without_meter(location: Location) -> Iterator[Problem]:
-    groups = {g.id: g for g in location.groups}
+    metered = {g.id for g in location.groups if g.meter is not None}
+    paths = paths_to_root(location)
     for i, group in enumerate(location.groups):
-        if group.mode in ("solar_only", "smart_solar"):
-            path = path_to_root(groups, group.id) or []
-            if all(groups[g].meter is None for g in path):
-                yield Problem(f"groups[{i}].mode", f"{group.mode} without a meter here or above: no excess can be seen")
+        if group.mode in ("solar_only", "smart_solar") and metered.isdisjoint(paths[group.id]):
+            yield Problem(f"groups[{i}].mode", f"{group.mode} without a meter here or above: no excess can be seen")
 
 
 def _cannot_switch(location: Location) -> Iterator[Problem]:

@@ -10,14 +10,34 @@ MOST_TOLD = 300
 """Characters of a parser's complaint. Fewer hide the line and column; more would repeat the file."""
 
 
+DEEPEST = 100
+"""Levels of a document, three times what a location has. More: a file of 50,000 brackets keeps the parser busy for
+seconds before it gives up; fewer would refuse what somebody may mean."""
+
+
 class NotYaml(ValueError):  # noqa: N818 -- an answer to the user, not a failure of ours
     """The text is no YAML, or a value in it is none of the type that it claims."""
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's own, with an end to how deep a document may be."""
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """A value and all that is in it: read as it is composed, so that nothing behind the limit is."""
+        if self._depth == DEEPEST:
+            raise yaml.YAMLError(f"nested deeper than {DEEPEST} levels, at line {self.line + 1}")
+        self._depth += 1
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
 
 def read_documents(path: Path) -> list[object]:
     """Every document of the file. Raises NotYaml, and OSError when it cannot be read."""
     try:
-        return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+        return list(yaml.load_all(path.read_text(encoding="utf-8"), _Loader))
     # PyYAML's own errors, and what its constructors let through: 2026-13-45, !!int x, !!bool x, 5,000 digits
     except (yaml.YAMLError, ValueError, KeyError, AttributeError, TypeError, OverflowError, RecursionError) as problem:
         raise NotYaml(" ".join(str(problem).split())[:MOST_TOLD] or type(problem).__name__) from None

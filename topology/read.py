@@ -116,7 +116,8 @@ def _the_rest(document: dict[str, Any], found: list[Any]) -> list[Problem]:
     except (ValidationError, TypeError, ValueError, RecursionError):
         return []
     named = {_problem(document, error).path for error in found}
-    return [p for p in problems if p.path not in named and "invalid." not in p.reason]
+    ours = ("invalid.", "there is no group ") if "groups" in named else ("invalid.",)  # said of what stands in
+    return [p for p in problems if p.path not in named and not any(text in p.reason for text in ours)]
 
 
 def _mend(document: Any, loc: list[Any]) -> None:
@@ -160,4 +161,17 @@ def _problem(document: Any, error: Any) -> Problem:
     path = ""
     for part in _as_written(document, error["loc"]):
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
-    return Problem(path or "(document)", str(error["msg"]).removeprefix("Value error, "))
+    needed = _NEEDED.get(error["type"])
+    reason = f"{needed} is needed here, not {_kind(error['input'])}" if needed else str(error["msg"])
+    return Problem(path or "(document)", reason.removeprefix("Value error, "))
+
+
+_NEEDED = {"tuple_type": "a list", "dataclass_type": "a mapping of keys to values"}
+
+
+def _kind(written: object) -> str:
+    """What somebody wrote, in a word."""
+    if written is None:
+        return "null"
+    kinds = {str: "text", bool: "true or false", int: "a number", float: "a number", dict: "a mapping", list: "a list"}
+    return kinds.get(type(written), type(written).__name__)

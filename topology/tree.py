@@ -6,6 +6,7 @@ Built once per location document, from a location that passed `topology.checks`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from topology.location import Charger, Connector, Grid, Group, Location, Meter, Mode, Solar
@@ -88,19 +89,26 @@ def per_phase(limit_a: tuple[float, ...], phases: int) -> tuple[float, ...]:
     return limit_a * phases if len(limit_a) == 1 else limit_a
 
 
-def path_to_root(groups: dict[str, Group], start: str) -> list[str] | None:
-    """The ids from a group to its root, itself first; None where a parent is missing or the way is a cycle."""
-    path: list[str] = []
-    at: str | None = start
-    while at is not None:
-        if at in path or at not in groups:
-            return None
-        path.append(at)
-        at = groups[at].parent
-    return path
+def paths_to_root(location: Location) -> dict[str, tuple[str, ...]]:
+    """Group -> the ids from it to its root, itself first. The location is sound: no cycle, no parent that is not there.
+
+    Each takes the path of its parent, so that a deep tree costs little.
+    """
+    parents = {group.id: group.parent for group in location.groups}
+    paths: dict[str, tuple[str, ...]] = {}
+    for group_id in parents:
+        unknown: list[str] = []
+        at: str | None = group_id
+        while at is not None and at not in paths:
+            unknown.append(at)
+            at = parents[at]
+        path = () if at is None else paths[at]
+        for each in reversed(unknown):
+            path = paths[each] = (each, *path)
+    return paths
 
 
-def inherited_mode(groups: dict[str, Group], path: list[str]) -> tuple[Mode, str | None]:
+def inherited_mode(groups: dict[str, Group], path: Sequence[str]) -> tuple[Mode, str | None]:
     """The mode of a group and the group that says it: its own, else the nearest one towards the root."""
     for group_id in path:
         mode = groups[group_id].mode
@@ -109,12 +117,12 @@ def inherited_mode(groups: dict[str, Group], path: list[str]) -> tuple[Mode, str
     return "fast", None
 
 
-def inherited_solar(groups: dict[str, Group], path: list[str]) -> Solar:
+def inherited_solar(groups: dict[str, Group], path: Sequence[str]) -> Solar:
     """The solar settings of a group: its own, else the nearest ones towards the root, else the defaults."""
     return next((s for g in path if (s := groups[g].solar) is not None), Solar())
 
 
-def excess_group(groups: dict[str, Group], path: list[str], said_by: str | None) -> str | None:
+def excess_group(groups: dict[str, Group], path: Sequence[str], said_by: str | None) -> str | None:
     """The group whose meter shows the excess: the one that says the mode, else the nearest metered one above it."""
     if said_by is None:
         return None
@@ -124,21 +132,30 @@ def excess_group(groups: dict[str, Group], path: list[str], said_by: str | None)
 def build_tree(location: Location) -> Tree:
     """The tree of a location that passed `topology.checks.errors`."""
     groups = {g.id: g for g in location.groups}
-    paths = {g.id: path_to_root(groups, g.id) or [] for g in location.groups}
+    paths = paths_to_root(location)
     node_of = {g.id: i for i, g in enumerate(location.groups)}
-    sockets = _sockets(location, groups, paths, node_of)
+    node_paths = {g: tuple(map(node_of.__getitem__, path)) for g, path in paths.items()}
+    sockets = _sockets(location, groups, paths, node_of, node_paths)
+    children: dict[str, list[int]] = {}
+    sockets_below: list[list[int]] = [[] for _ in location.groups]
+    for i, group in enumerate(location.groups):
+        if group.parent is not None:
+            children.setdefault(group.parent, []).append(i)
+    for socket in sockets:
+        for i in socket.path:
+            sockets_below[i].append(socket.index)
     meters = {m.id: m for m in location.meters}
     nodes = tuple(
         Node(
             index=i,
             group=g,
             parent=None if g.parent is None else node_of[g.parent],
-            path=tuple(node_of[p] for p in paths[g.id]),
-            children=tuple(node_of[c.id] for c in location.groups if c.parent == g.id),
+            path=node_paths[g.id],
+            children=tuple(children.get(g.id, ())),
             rating_a=(rating_a := per_phase(g.limit_a, location.grid.phases)),
             limit_a=tuple(max(0.0, a - g.margin_a) for a in rating_a),
             meter=None if g.meter is None else meters[g.meter],
-            sockets_below=tuple(s.index for s in sockets if i in s.path),
+            sockets_below=tuple(sockets_below[i]),
         )
         for i, g in enumerate(location.groups)
     )
@@ -156,7 +173,11 @@ def build_tree(location: Location) -> Tree:
 
 
 def _sockets(
-    location: Location, groups: dict[str, Group], paths: dict[str, list[str]], node_of: dict[str, int]
+    location: Location,
+    groups: dict[str, Group],
+    paths: dict[str, tuple[str, ...]],
+    node_of: dict[str, int],
+    node_paths: dict[str, tuple[int, ...]],
 ) -> tuple[Socket, ...]:
     grid = location.grid
     pairs = sorted(((c, k) for c in location.chargers for k in c.connectors), key=lambda p: (p[0].id, p[1].id))
@@ -176,7 +197,7 @@ def _sockets(
                 name=f"{charger.id}/{connector.id}",
                 charger=charger,
                 connector=connector,
-                path=tuple(node_of[p] for p in path),
+                path=node_paths[charger.group],
                 ways=ways,
                 mode=mode,
                 solar=inherited_solar(groups, path),

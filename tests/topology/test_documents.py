@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from topology.documents import MOST_TOLD, NotYaml, read_documents
+from topology.documents import DEEPEST, MOST_TOLD, NotYaml, read_documents
 
 
 def test_every_document_of_a_file_is_read(tmp_path: Path) -> None:
@@ -41,3 +41,20 @@ def test_garbage_is_one_sentence(garbage: bytes, tmp_path: Path) -> None:
         read_documents(tmp_path / "file")
     assert 0 < len(str(refusal.value)) <= MOST_TOLD
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("text", ["[" * 50_000, "{a: " * 50_000, "- " * 50_000, "a: [1]\n---\n" + "[" * 50_000])
+def test_what_is_nested_too_deeply_is_refused_where_it_becomes_so(text: str, tmp_path: Path) -> None:
+    """The rest of the file is not even looked at."""
+    (tmp_path / "file").write_text(text)
+
+    with pytest.raises(NotYaml, match="nested deeper than 100 levels, at line"):
+        read_documents(tmp_path / "file")
+
+
+def test_what_is_nested_less_deeply_is_read(tmp_path: Path) -> None:
+    """One after the other, and to the last level."""
+    text = "[" * (DEEPEST - 1) + "1" + "]" * (DEEPEST - 1)
+    (tmp_path / "file").write_text(f"{text}\n---\n{text}\n")
+
+    assert 2 == len(read_documents(tmp_path / "file"))
