@@ -101,3 +101,26 @@ def test_it_knows_how_an_unknown_charger_is_wired(tmp_path: Path) -> None:
     amperes = [10, 12, 14][run.installation.places(0, 1)[0]]
 
     assert lived(run)["ideal_kwh"] == pytest.approx(amperes * 0.230 * HOURS, rel=0.001)
+
+
+STARVED = {
+    "hours": 2,
+    "cars": [{"arrives": "17:05", "leaves": "23:00", "energy_kwh": 200}],
+    "house": [{"appliances": ["kettle", "oven", "hob", "heat_pump"]}],
+    "location": located(
+        groups=[{"id": "main", "limit_a": 32, "meter": "p1"}],
+        chargers=[{**SMALL["location"]["chargers"][0], "id": f"CP-{k}"} for k in (1, 2, 3, 4)],
+    ),
+}
+"""Four cars that never have enough, in a house that cooks and heats: every ampere that is not given shows."""
+
+
+@pytest.mark.parametrize(
+    ("faults", "least"), [({}, 0.935), (FAULTS, 0.70)], ids=["without faults", "with all faults at once"]
+)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_what_is_delivered_is_near_the_ideal(faults: dict[str, Any], least: float, seed: int, tmp_path: Path) -> None:
+    """More than a sound controller of moderate cleverness delivers."""
+    share = lived(world(tmp_path, **STARVED, faults=faults, seed=seed))["share_of_ideal"]
+
+    assert least < share <= 1
