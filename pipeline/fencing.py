@@ -6,6 +6,12 @@ with what was kept, and reads on. So a state that was decided no later than the 
 no more of any input, is from before it.
 
 What cannot be compared (both have seen something that the other has not) is taken as it comes.
+
+Documents, and the null values of a location that was forgotten, are not fenced. Each is written once, in the round
+after it was read, so a late one does harm only where a worker froze in the milliseconds of that write *and* the same
+location was put anew while it was frozen. The older document may then count from the next rebalance on, until the
+location is put once more. To know it from the changelog, documents would need offsets, and states those of their
+documents; and compaction may have taken the right one by then, so `topology.locations` would have to be read anew.
 """
 
 from __future__ import annotations
