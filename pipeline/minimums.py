@@ -69,6 +69,7 @@ def place(
         alone = blocking_row(Rows(rows.names, empty), uses, more_a)
         binding = "waiting" if alone is None else rows.names[alone]
         shares.of[index] = Share(0.0, binding, fact.on_one)
+        shares.short.add(index)
         return None
     take(rows, uses, more_a)
     shares.placed.add(index)

@@ -28,6 +28,8 @@ class Shares:
     order: dict[int, int] = field(default_factory=dict)
     timers: dict[int, Timer] = field(default_factory=dict)
     placed: set[int] = field(default_factory=set)
+    short: set[int] = field(default_factory=set)
+    """Those for whose minimum there is no room; who is held by his own timers or an old meter is not among them."""
     phases: dict[int, Phases] = field(default_factory=dict)
     """Of the connectors that can switch and were started."""
     lent: dict[int, float] = field(default_factory=dict)

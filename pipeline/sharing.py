@@ -63,7 +63,7 @@ def _with_turns(
     shares = _share_once(movable, fixed, found, suns, control, now_ms, {}, calm)
     queue = in_order([f for f in movable if f.wants], {})
     waiting = {i for i, s in shares.of.items() if s.binding == "waiting"}
-    turns = change_turns(queue, waiting, clocks, control.turn_s, now_ms)
+    turns = change_turns(queue, waiting, shares.short, clocks, control.turn_s, now_ms)
     if turns.moved:
         shares = _share_once(movable, fixed, found, suns, control, now_ms, turns.moved, calm)
     shares.turns = turns

@@ -2,7 +2,9 @@
 
 Minimums go by priority, then arrival (the moment it began to want), a SuspendedEV car after all others. While somebody
 of a priority waits, every `turn_s` the first of that priority's queue goes to its end. The clock starts when somebody
-begins to wait and stops when nobody does.
+begins to wait, and goes on while there is no room for somebody's minimum, be it for his alone: where a billed window
+carries nobody in its first half and one of two in its second, each window would begin it anew, and the second car have
+no turn ever.
 """
 
 from __future__ import annotations
@@ -38,12 +40,17 @@ def in_order(wanting: list[Fact], moved: dict[str, int]) -> list[Fact]:
     return sorted(wanting, key=place if moved else attrgetter("place"))
 
 
-def change_turns(queue: list[Fact], waiting: set[int], clocks: dict[str, int], turn_s: float, now_ms: int) -> Turns:
-    """The turns that are due. `queue`: in order; `waiting`: the indices of those for whom there was no room."""
+def change_turns(
+    queue: list[Fact], waiting: set[int], short: set[int], clocks: dict[str, int], turn_s: float, now_ms: int
+) -> Turns:
+    """The turns that are due. `queue`: in order; `waiting`: the indices of those who would fit if others made room;
+    `short`: of all for whose minimum there is none."""
     turns = Turns()
-    for name in sorted({queue_of(f) for f in queue if f.socket.index in waiting}):
+    waits = {queue_of(f) for f in queue if f.socket.index in waiting}
+    begun = {name for f in queue if f.socket.index in short and (name := queue_of(f)) in clocks}
+    for name in sorted(waits | begun):
         since_ms = clocks.get(name, now_ms)
-        if now_ms - since_ms >= turn_s * 1000:
+        if name in waits and now_ms - since_ms >= turn_s * 1000:
             first = next(f for f in queue if queue_of(f) == name)
             turns.moved[first.socket.name] = now_ms
             since_ms = now_ms
