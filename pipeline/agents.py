@@ -56,8 +56,6 @@ class Shell:
         """Whether the engines are ours to speak for: not between a revocation and the next assignment."""
         self.epoch = 0
         """Counts revocations and assignments: what was decided in one epoch is not written in another."""
-        self._assigned_by = self._ended = 0
-        """Of the rebalances that Faust counts: the one of the newest assignment, and the one that is over for us."""
         self._unread: dict[tuple[str, int], int] = {}
         """Records that the broker has and we have not, by topic and partition, at the last poll."""
         self._said_s = 0.0
@@ -68,7 +66,7 @@ class Shell:
     # -- what Faust tells
 
     def begin(self, generation: int, partitions: set[int], behind: Iterable[TP]) -> None:
-        """Recovery is complete, and these partitions are ours."""
+        """The rebalance is over, and these partitions are ours."""
         worker = f"{socket.gethostname()}:{os.getpid()}:{generation}"
         now_ms = self._clock()
         unread = {p: [tp.topic for tp in behind if tp.partition == p] for p in partitions}
@@ -85,16 +83,11 @@ class Shell:
         self._unread.clear()
         self.active = True
         self.epoch += 1
-        self._ended = self._assigned_by
         self.membership.tick()  # a worker frozen in the middle of its recovery comes back into a group that went on
         metrics.REBALANCES.inc()
         metrics.LOCATIONS.set(self.locations)
         log.info("generation %d: %d partition(s), %d location(s)", generation, len(partitions), self.locations)
         self.emitter.begin()
-
-    def assigned(self) -> None:
-        """Partitions are given; they are ours when recovery is complete (`begin`)."""
-        self._assigned_by = self._app.rebalancing_count
 
     def revoked(self) -> None:
         """The partitions may be somebody else's from now on."""
@@ -153,9 +146,8 @@ class Shell:
         self._engines.clear()
 
     def rebalancing(self) -> bool:
-        """Whether partitions are on their way. Faust says so for a moment longer than it is true: who dropped what he
-        has just been given would not be given it again."""
-        return bool(self._app.rebalancing) and self._app.rebalancing_count != self._ended
+        """Whether partitions are on their way."""
+        return bool(self._app.rebalancing)
 
     # -- what the watchdog asks
 

@@ -65,7 +65,7 @@ class WorkerApp(faust.App):
         return BatchTransport(self.conf.broker_consumer, self)
 
     def begin(self, generation: int, partitions: set[int], behind: Any) -> None:
-        """Called by the consumer when recovery is complete, before the first source record is read."""
+        """Called by the consumer when the rebalance is over, before the first source record is read."""
         self.shell.begin(generation, partitions, behind)
 
     def _create_directories(self) -> None:
@@ -101,10 +101,6 @@ def make_app(settings: Settings, partitions: int) -> WorkerApp:
     @app.on_partitions_revoked.connect
     async def revoked(*_arguments: Any, **_options: Any) -> None:
         app.shell.revoked()
-
-    @app.on_partitions_assigned.connect
-    async def assigned(*_arguments: Any, **_options: Any) -> None:
-        app.shell.assigned()
 
     return app
 

@@ -35,6 +35,8 @@ CONFIRM_S = 5.0
 REFUSED_COMMIT_S = 2.0
 """From a dead letter to a commit. Less: a stream of garbage keeps every state all the time; more: after a crash more of
 them are written twice."""
+NOT_YET_S = 0.02
+"""Between two looks whether the streams run. Less is a busy loop, more a late start."""
 UNSURE_S = 0.2
 """Pause when a rebalance takes away what was being asked for. Less is a busy loop, more a late start."""
 
@@ -187,10 +189,13 @@ class BatchConsumer(Consumer):
         sources = {tp for tp in active if tp.topic in SOURCES}
         if not sources:
             return active  # recovery reads the changelog
+        if self.app.rebalancing:  # the streams throw away what they are given before they are told to go on
+            await asyncio.sleep(NOT_YET_S)
+            return active - sources
         generation = self.app.consumer_generation_id
         if self._begun != generation:
             behind = await self._unread(sources)
-            if self.app.consumer_generation_id != generation:
+            if self.app.consumer_generation_id != generation or self.app.rebalancing:
                 raise KafkaError("rebalanced")
             self._ends = {tp: end for tp, end in behind.items() if tp.topic == LOCATIONS}
             for known in (self._acked, self._acked_index, self._owed):

@@ -11,7 +11,7 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 
 LOOK_S = 10.0
-"""For a look. Less: a loaded broker has not answered; more: a test waits for what never comes."""
+"""Without a new record a look ends. Less: a loaded broker has not answered; more: a test waits for what never comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,8 @@ class Tail:
         ends = self._consumer.end_offsets(places)
         deadline_s = time.monotonic() + LOOK_S
         while any(self._consumer.position(p) < ends[p] for p in places) and time.monotonic() < deadline_s:
-            self.poll(200)
+            if self.poll(200):
+                deadline_s = time.monotonic() + LOOK_S
         return self._seen[topic]
 
     def poll(self, timeout_ms: int) -> list[Seen]:

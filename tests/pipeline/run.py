@@ -42,7 +42,7 @@ class Core:
             assert reason is None, reason
 
     def decide(self, at_s: float) -> Outcome:
-        """Decide and commit; every third decision is also made without what earlier ones worked out, and is the same."""
+        """Decide and commit; every third decision is also made without what earlier ones worked out."""
         now_ms = START_MS + round(at_s * 1000)
         outcome = decide(self.tree, self.state, now_ms, self.memo)
         if self.state.decisions % 3 == 0:

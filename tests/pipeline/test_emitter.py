@@ -87,17 +87,3 @@ def test_a_worker_frozen_while_it_recovers_is_in_doubt_when_it_begins() -> None:
     shell.begin(2, {0}, [])
 
     assert shell.membership.doubtful
-
-
-def test_a_rebalance_is_over_with_the_partitions_that_it_gave() -> None:
-    """Faust says for longer that there is one. Who dropped what he had just been given had nothing ever after."""
-    app = SimpleNamespace(rebalancing=True, rebalancing_count=3)
-    shell = _shell(app, session_s=10.0)
-    shell.assigned()
-    assert shell.rebalancing()
-
-    shell.begin(3, {0}, [])
-    assert not shell.rebalancing()
-
-    app.rebalancing_count = 4
-    assert shell.rebalancing()
