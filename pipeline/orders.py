@@ -9,17 +9,12 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from pipeline.reservations import SEEN_A, accepted
+from pipeline.reservations import OBEYS_MS, SEEN_A, accepted
 from pipeline.state import KEPT_TOLD, ConnectorState, Reading
 
 TAKES_MS = 30_000
 """How long a charger may obey an order when a newer one is on its way. Less: a car that was paused between two reports
 counts as one that was not; more: a fall of the building is credited later."""
-
-OBEYS_MS = 6_000
-"""How long a car may take to come down to an order that its charger has accepted: a car follows the pilot signal within
-5 s (IEC 61851-1, annex A). Less: a car that still comes down is taken for a rise of the building; more: such a rise is
-taken for the car, and the fuse carries both for as long."""
 
 
 def note_told(state: ConnectorState, limit_a: float, now_ms: int) -> None:

@@ -20,6 +20,11 @@ OVER_DRAW_A = 1.0
 IN_USE_A = 1.0
 """More than this is a phase in use (design §9); less is a meter's noise or a car's electronics."""
 
+OBEYS_MS = 6_000
+"""How long a car may take to come down to an order that its charger has accepted: a car follows the pilot signal within
+5 s (IEC 61851-1, annex A). Less: a car that still comes down is taken for a rise of the building, or for deaf; more:
+such a rise is taken for the car, and the fuse carries both for as long."""
+
 NOT_TAKEN = frozenset({"rejected", "unsupported", "offline", "superseded", "expired"})
 
 
@@ -33,7 +38,8 @@ class Reservation(Struct, frozen=True, gc=False):
     """The most that it was ever allowed and may still act on, the measured current left out."""
     over_draw: bool
     stuck: bool
-    """A decrease that did not get through: for the others, all that it holds is load that cannot be moved."""
+    """A decrease that did not get through, or was accepted and is not obeyed: for the others, all that it holds is load
+    that cannot be moved."""
     lapsing: bool
     """Its lease runs out or has run out: for the others, its fallback is load that cannot be moved."""
 
@@ -83,7 +89,7 @@ def reservation(state: ConnectorState, fallback_a: float, switches: bool, contro
         all_a=all_a,
         allowed_a=allowed_a,
         over_draw=over_draw,
-        stuck=_decrease_failed(state, held_a, all_a, control, now_ms),
+        stuck=_decrease_failed(state, held_a, all_a, control, now_ms) or _deaf(state, taken),
         lapsing=runs_out,
     )
 
@@ -112,6 +118,21 @@ def _decrease_failed(state: ConnectorState, held_a: float, all_a: float, control
         return False
     waited_ms = now_ms - (state.unanswered_since_ms if state.unanswered_since_ms is not None else now_ms)
     return state.failed or waited_ms >= control.ack_s * 1000
+
+
+def _deaf(state: ConnectorState, taken: Grant | None) -> bool:
+    """Whether it accepted a decrease, and a report shows that it goes on as before when it must have come down."""
+    reading = state.reading
+    if taken is None or reading is None or all(g.state != "unseen" for g in state.grants):
+        return False
+    return reading.at_ms >= taken.at_ms + OBEYS_MS and not _within(taken, reading)
+
+
+def _within(taken: Grant, reading: Reading) -> bool:
+    """Whether a reading shows no phase above an accepted limit, and no other phase than it allows."""
+    if reading.draw_a > taken.limit_a + SEEN_A:
+        return False
+    return not taken.one_phase or reading.current_a is None or max(reading.current_a[1:], default=0.0) <= SEEN_A
 
 
 def apply_answer(
@@ -175,9 +196,7 @@ def see(state: ConnectorState, reading: Reading) -> None:
     if reading.current_a is None or len(state.grants) < 2:
         return
     taken = accepted(state)
-    if taken is None or reading.at_ms <= taken.at_ms or reading.draw_a > taken.limit_a + SEEN_A:
-        return
-    if not taken.one_phase or max(reading.current_a[1:], default=0.0) <= SEEN_A:
+    if taken is not None and reading.at_ms > taken.at_ms and _within(taken, reading):
         state.grants = [g for g in state.grants if g.state != "unseen"]
 
 

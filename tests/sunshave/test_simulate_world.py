@@ -74,8 +74,7 @@ LIMIT_W: dict[str, Any] = {"source": "dso", "from": "17:20", "until": "17:40", "
 def test_no_limit_in_watts_is_broken_that_could_have_been_held(seed: int, tmp_path: Path) -> None:
     """With lost, late and refused messages, outages and restarts, and a house that comes and goes below it."""
     cars = [{"arrives": "17:05", "leaves": "17:50", "energy_kwh": 30}]
-    faults = {key: value for key, value in FAULTS.items() if key != "ignore"}
-    run = world(tmp_path, faults=faults, seed=seed, limits=[LIMIT_W], cars=cars)
+    run = world(tmp_path, faults=FAULTS, seed=seed, limits=[LIMIT_W], cars=cars)
     above = lived(run)["above_limit_w"]
 
     assert 0 == above["avoidable_wh"], above
