@@ -70,7 +70,7 @@ def fold_meters(tree: Tree, state: LocationState, run: Sequence[tuple[MeterReadi
         state.meters[name] = own.meter
         _note_newest(own.meter, own.points)
         if own.capacity is not None:
-            note_energy(own.meter, own.capacity, own.readings, own.points)
+            note_energy(own.meter, own.capacity, tree.location.timezone, own.readings, own.points)
     return refused
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipeline.energy import QUARTER_S
 from pipeline.state import MeterState, WindowBook
 from pipeline.tariffs import (
     DAYS_COUNTED,
@@ -21,6 +20,7 @@ from pipeline.tariffs import (
     period_of,
     threshold_w,
 )
+from pipeline.used import QUARTER_S
 from topology.location import Capacity
 
 

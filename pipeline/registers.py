@@ -1,8 +1,9 @@
 """The import register of a meter: first and last reading of each window, and what it said at a moment between two.
 
 A register only goes up, and no faster than a building can draw. A reading that does not go on from the newest one is a
-slip, or the first of another meter: the next reading says which. What another meter counted is never subtracted: the
-energy around its replacement comes from the running average or from integration (`pipeline.energy`), or is unknown.
+slip, or the first of another meter: the next reading says which. What another meter counted before is never subtracted:
+it goes on from where the one before it ended, as nothing flows while no meter is there. In a window with such a break
+another source may know more (`pipeline.used`).
 """
 
 from __future__ import annotations
@@ -24,34 +25,40 @@ Counted = tuple[int, float]
 """When, and how many watt-hours the register showed."""
 
 
-def note_register(meter: MeterState, window_s: int, at_ms: int, wh: float) -> None:
-    """Fold a register reading; also late, also out of order."""
-    newest = newest_register(meter)
-    if newest is None:
-        _keep(meter, window_s, at_ms, wh)
-    elif at_ms > newest[0]:
-        _go_on(meter, window_s, newest, (at_ms, wh))
-    elif at_ms >= meter.register_since_ms and _fits(meter, at_ms, wh):
-        _keep(meter, window_s, at_ms, wh)
+def keep_again(meter: MeterState, window_s: int, at_ms: int, wh: float) -> None:
+    """Keep a reading that was kept by windows of another length."""
+    _note(meter, window_s, (at_ms, wh))
 
 
 def note_registers(meter: MeterState, window_s: int, readings: Iterable[Counted]) -> None:
-    """Fold register readings. Between two of one window that go on from each other, the others change nothing."""
+    """Fold register readings; also late, also out of order. Between two of one window that go on from each other, the
+    others change nothing."""
     waiting: Counted | None = None
     end_ms = 0
-    for reading in readings:
-        if waiting is not None and reading[0] < end_ms and reading[0] > waiting[0] and _follows(waiting, reading):
+    for at_ms, wh in readings:
+        reading = (at_ms, wh + meter.offset_wh)
+        if waiting is not None and waiting[0] < at_ms < end_ms and _follows(waiting, reading):
             waiting = reading
             continue
         if waiting is not None:
             _keep(meter, window_s, *waiting)
             waiting = None
-        note_register(meter, window_s, *reading)
+        _note(meter, window_s, reading)
         if newest_register(meter) == reading and meter.suspect is None:
             waiting = reading
-            end_ms = window_start_ms(reading[0], window_s) + window_s * 1000
+            end_ms = window_start_ms(at_ms, window_s) + window_s * 1000
     if waiting is not None:
         _keep(meter, window_s, *waiting)
+
+
+def _note(meter: MeterState, window_s: int, reading: Counted) -> None:
+    newest = newest_register(meter)
+    if newest is None:
+        _keep(meter, window_s, *reading)
+    elif reading[0] > newest[0]:
+        _go_on(meter, window_s, newest, reading)
+    elif reading[0] >= meter.register_since_ms and _fits(meter, *reading):
+        _keep(meter, window_s, *reading)
 
 
 def _go_on(meter: MeterState, window_s: int, newest: Counted, reading: Counted) -> None:
@@ -66,10 +73,20 @@ def _go_on(meter: MeterState, window_s: int, newest: Counted, reading: Counted) 
         older, newer = sorted((suspect, reading))
         meter.suspect = newer
         if _follows(older, newer):
-            meter.registers.clear()
-            meter.register_since_ms, meter.suspect = older[0], None
-            _keep(meter, window_s, *older)
-            _keep(meter, window_s, *newer)
+            _replace(meter, window_s, newest, older, newer)
+
+
+def _replace(meter: MeterState, window_s: int, last: Counted, older: Counted, newer: Counted) -> None:
+    """Another meter counts from `older` on, where the `last` reading of the one before it ended."""
+    shift_wh = last[1] - older[1]
+    meter.offset_wh += shift_wh
+    meter.register_since_ms, meter.suspect = older[0], None
+    step_ms = window_s * 1000
+    end_ms = window_start_ms(older[0], window_s) + step_ms
+    first_ms = max(window_start_ms(last[0], window_s), end_ms - KEPT_WINDOWS * step_ms)
+    meter.breaks = sorted({*meter.breaks, *range(first_ms, end_ms, step_ms)})[-KEPT_WINDOWS:]
+    _keep(meter, window_s, older[0], last[1])
+    _keep(meter, window_s, newer[0], newer[1] + shift_wh)
 
 
 def _follows(older: Counted, newer: Counted) -> bool:

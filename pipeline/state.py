@@ -187,6 +187,17 @@ class MeterState(Struct, array_like=True, gc=False):
     past: Past | None = None
     walked_ms: int = -1
     """The newest reading at the last written decision."""
+    # folded
+    offset_wh: float = 0.0
+    """What the meters before the present one counted: added to its register."""
+    breaks: list[int] = field(default_factory=list)
+    """Starts of the windows in which the meter was replaced."""
+    # folded; a written decision publishes and settles
+    finished: dict[int, tuple[float, str, bool]] = field(default_factory=dict)
+    """Start of a window that no written decision has published, before its readings are forgotten
+    (`pipeline.finished`) -> (import_wh, source, complete)."""
+    finished_ms: int = 0
+    """Every window that began before is in `finished`, was settled by a decision, or nothing was known of it."""
 
 
 class WindowBook(Struct, array_like=True, gc=False):

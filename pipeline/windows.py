@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from pipeline.energy import TIGHT_MS, WH_PER_WS, Used, used
+from msgspec import structs
+
+from pipeline.finished import REVISED_WINDOWS, windows_between
 from pipeline.forecast import has_history
 from pipeline.moments import to_moment, to_ms
 from pipeline.peaks import Peaks, keep_newest_months, months_w, retire, standing
@@ -29,12 +31,10 @@ from pipeline.tariffs import (
     tariff_of,
     window_start_ms,
 )
+from pipeline.used import TIGHT_MS, WH_PER_WS, Used, used
 from topology.location import Capacity
 from topology.tree import Node, Tree
 
-REVISED_WINDOWS = KEPT_WINDOWS - 2
-"""Closed windows that late data can still change. Two fewer than readings are kept for: a window needs what was read
-before it, and must not be worked out anew from less than it was published with."""
 WORTH = 0.001
 """A raise brings at least this share of the window's energy. More: unused at the end; less: setpoints for nothing."""
 
@@ -109,26 +109,32 @@ def view(window: RunningWindow, capacity: Capacity, forecast_w: float) -> Window
 def closed_windows(tree: Tree, state: LocationState, node: Node, now_ms: int) -> list[ClosedWindow]:
     """The windows that closed since they were last published, and those that late data changed since."""
     capacity, meter, book = _of(node, state)
-    found = [
-        (start_ms, window)
-        for start_ms, window, waits in _unsettled(meter, book, tariff_of(capacity).window_s, now_ms)
-        if not waits
-    ]
-    if not found:
+    tariff, timezone = tariff_of(capacity), tree.location.timezone
+    found = list(_unsettled(meter, book, tariff.window_s, now_ms))
+    if all(waits for _, _, waits in found):
         return []
-    peaks = _peaks(tree, state, node, now_ms)
-    return [_closed(tree, node, peaks, start_ms, window) for start_ms, window in found]
+    scratch = _copy(book)  # each is judged by those before it, as if they were in the book already
+    peaks = Peaks(capacity, tariff, timezone, meter, scratch, {})
+    closed: list[ClosedWindow] = []
+    for start_ms, window, waits in found:
+        record = _closed(tree, node, peaks, start_ms, window)
+        if not waits:
+            closed.append(record)
+        _enter(scratch, tariff, timezone, record)
+    return closed
 
 
 def _closed(tree: Tree, node: Node, peaks: Peaks, start_ms: int, window: Used) -> ClosedWindow:
     capacity, tariff = peaks.capacity, peaks.tariff
     end_ms = start_ms + tariff.window_s * 1000
     month = month_of(local_day(start_ms, peaks.timezone))
-    earlier, after = standing(peaks, start_ms, start_ms), standing(peaks, start_ms, end_ms)
+    demand_w = window.wh * 3600 / tariff.window_s
+    with_this = replace(peaks, fresh_w={start_ms: demand_w})
+    earlier, after = standing(peaks, start_ms, start_ms), standing(with_this, start_ms, end_ms)
     peak_w = after.peak_w or 0.0
     mean_w = None
     if tariff.statistic == "max" and tariff.period == "month":
-        mean_w = mean_of_months({**months_w(peaks, end_ms), month: peak_w}, month, tariff.floor_w)
+        mean_w = mean_of_months({**months_w(with_this, end_ms), month: peak_w}, month, tariff.floor_w)
     before = peaks.book.closed.get(start_ms)
     return ClosedWindow(
         location=tree.location.location,
@@ -136,7 +142,7 @@ def _closed(tree: Tree, node: Node, peaks: Peaks, start_ms: int, window: Used) -
         start=to_moment(start_ms),
         end=to_moment(end_ms),
         import_wh=round(window.wh, 3),
-        demand_w=round(window.wh * 3600 / tariff.window_s, 3),
+        demand_w=round(demand_w, 3),
         source=window.source,  # type: ignore[arg-type]
         complete=window.complete,
         revision=0 if before is None else before[4] + 1,
@@ -157,18 +163,33 @@ def _unsettled(meter: MeterState, book: WindowBook, window_s: int, now_ms: int) 
     changed = book.changes != meter.changes
     if book.window_s not in (0, window_s) or not (changed or book.settled_ms < end_ms):
         return
-    oldest_ms = end_ms - REVISED_WINDOWS * step_ms
-    first_ms = max(oldest_ms, book.from_ms, 0 if changed else book.settled_ms)
-    for start_ms in range(first_ms, end_ms, step_ms):
+    for start_ms in _candidates(meter, book, window_s, end_ms, changed):
+        if start_ms in meter.finished:
+            yield start_ms, _finished(meter, start_ms), False
+            continue
         before = book.closed.get(start_ms)
-        if before is not None and start_ms < meter.register_since_ms:
-            continue  # published from a register that is gone
         window = used(meter, start_ms, window_s, start_ms + step_ms)
         if window is None or window.known_from_ms >= start_ms + step_ms:
             continue
         if before is None or abs(before[0] - window.wh) >= 0.001 or before[3] != window.complete:
             waits = not window.complete and now_ms < start_ms + step_ms + TIGHT_MS
             yield start_ms, window, waits and not _ended(meter, window.source, start_ms + step_ms)
+
+
+def _candidates(meter: MeterState, book: WindowBook, window_s: int, end_ms: int, changed: bool) -> list[int]:
+    """The starts of windows that may have to be published, oldest first."""
+    first_ms = max(book.from_ms, book.settled_ms)
+    starts = {start_ms for start_ms in meter.finished if first_ms <= start_ms < end_ms}
+    starts.update(windows_between(meter, window_s, max(first_ms, meter.finished_ms), end_ms))
+    if changed:
+        oldest_ms = end_ms - REVISED_WINDOWS * window_s * 1000
+        starts.update(range(max(oldest_ms, book.from_ms, 0), end_ms, window_s * 1000))
+    return sorted(starts)
+
+
+def _finished(meter: MeterState, start_ms: int) -> Used:
+    wh, source, complete = meter.finished[start_ms]
+    return Used(wh, start_ms, source, complete)
 
 
 def _ended(meter: MeterState, source: str, end_ms: int) -> bool:
@@ -198,13 +219,29 @@ def _note_group(tree: Tree, state: LocationState, node: Node, windows: list[Clos
         book.from_ms = window_start_ms(now_ms, tariff.window_s)
     book.window_s, book.changes = tariff.window_s, meter.changes
     for window in windows:
-        fields = (window.import_wh, window.demand_w, window.month, window.complete, window.revision)
-        book.closed[to_ms(window.start)] = fields
-    while len(book.closed) > KEPT_WINDOWS:
-        retire(book, tariff, timezone, min(book.closed))
+        _enter(book, tariff, timezone, window)
+    meter.finished = {start_ms: w for start_ms, w in meter.finished.items() if start_ms >= book.settled_ms}
+    meter.finished_ms = book.settled_ms
     if meter.month_peak is not None:
         book.officials[month_of(local_day(meter.month_peak[0], timezone))] = meter.month_peak[1]
         keep_newest_months(book.officials)
+
+
+def _enter(book: WindowBook, tariff: Tariff, timezone: str, window: ClosedWindow) -> None:
+    fields = (window.import_wh, window.demand_w, window.month, window.complete, window.revision)
+    book.closed[to_ms(window.start)] = fields
+    while len(book.closed) > KEPT_WINDOWS:
+        retire(book, tariff, timezone, min(book.closed))
+
+
+def _copy(book: WindowBook) -> WindowBook:
+    return structs.replace(
+        book,
+        closed=dict(book.closed),
+        month_peaks=dict(book.month_peaks),
+        days=dict(book.days),
+        officials=dict(book.officials),
+    )
 
 
 def _peaks(tree: Tree, state: LocationState, node: Node, now_ms: int) -> Peaks:
