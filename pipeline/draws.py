@@ -24,7 +24,7 @@ FITS_A = 0.5
 WHOLE_SECOND_MS = 999
 """How long a reading with a time in whole seconds may have been measured after it."""
 
-KEPT_SPANS = 64
+KEPT_SPANS = 32
 """Readings for which a car's bounds are kept; there are fewer open ones (`pipeline.headroom`)."""
 
 Vector = tuple[float, ...]
@@ -68,26 +68,29 @@ class Course:
         self.car = car
         self._turns_ms = _turns_ms(car)
         self._whole_turns_ms = sorted([*self._turns_ms, *(r.at_ms - WHOLE_SECOND_MS for r in _reports(car))])
-        self._found: dict[tuple[int, bool], Draw] = {}
+        self._found: dict[tuple[int, bool], tuple[Draw, Vector]] = {}
         self.spans: dict[int, Vector] = {}
         """Reading (ms) -> `span` at it, where that was asked for."""
 
     def span(self, tree: Tree, point: MeterPoint) -> Vector:
         """Its bounds at a reading: least, most and risen, one after the other."""
-        bounds = self.at(tree, point).bounds
         if len(self.spans) >= KEPT_SPANS:
             self.spans.clear()
-        found = self.spans[point.at_ms] = (*bounds.least_a, *bounds.most_a, *bounds.risen_a)
+        found = self.spans[point.at_ms] = self._stretch(tree, point)[1]
         return found
 
     def at(self, tree: Tree, point: MeterPoint) -> Draw:
         """Its draw at a reading."""
+        return self._stretch(tree, point)[0]
+
+    def _stretch(self, tree: Tree, point: MeterPoint) -> tuple[Draw, Vector]:
         whole = point.at_ms % 1000 == 0
         stretch = bisect_right(self._whole_turns_ms if whole else self._turns_ms, point.at_ms), whole
-        draw = self._found.get(stretch)
-        if draw is None:
-            draw = self._found[stretch] = _draw(tree, point, self.car, None)
-        return draw
+        found = self._found.get(stretch)
+        if found is None:
+            draw = _draw(tree, point, self.car, None)
+            found = self._found[stretch] = draw, _span(draw.bounds)
+        return found
 
 
 def _turns_ms(car: Fact) -> list[int]:
@@ -101,11 +104,14 @@ def _turns_ms(car: Fact) -> list[int]:
     return sorted(turns)
 
 
+def _span(bounds: Bounds) -> Vector:
+    return (*bounds.least_a, *bounds.most_a, *bounds.risen_a)
+
+
 def bounds_at(tree: Tree, point: MeterPoint, cars: list[Course]) -> Bounds:
     """Between which bounds all cars together were at a reading."""
     if any(len(each.car.socket.ways) > 1 for each in cars):
-        draws = [draw.bounds for draw in draws_at(tree, point, cars)]
-        spans = [(*each.least_a, *each.most_a, *each.risen_a) for each in draws]
+        spans = [_span(draw.bounds) for draw in draws_at(tree, point, cars)]
     else:
         spans = [each.spans.get(point.at_ms) or each.span(tree, point) for each in cars]
     phases = tree.phases
