@@ -31,10 +31,10 @@ def _of_group(group: GroupNow) -> Iterator[Alarm]:
             load = f"the building alone draws {group.others_w:.0f} W"
             yield Alarm(kind="limit", group=name, text=f"group {name}: {load}, above {bound.by} of {bound.value:.0f} W")
     window = group.window
-    if window is not None and max(0.0, group.others_w) > window.allowed_w + 0.5:
+    if window is not None and max(0.0, group.others_w) > window.holds_w + 0.5:
         text = (
             f"group {name}: even with all cars off this window ends above its cap of {window.cap_w:.0f} W "
-            f"({window.used_wh:.0f} Wh used, the others draw {group.others_w:.0f} W, {window.allowed_w:.0f} W allowed)"
+            f"({window.used_wh:.0f} Wh used, the others draw {group.others_w:.0f} W, {window.holds_w:.0f} W allowed)"
         )
         yield Alarm(kind="window", group=name, text=text)
     if group.meter_age == "lost":

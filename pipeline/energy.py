@@ -96,11 +96,14 @@ def _keep_newest(windows: dict[int, Any]) -> None:
 
 def _note_demand(meter: MeterState, start_ms: int, point: MeterPoint, demand_w: float) -> None:
     """The running average begins at 0 and only grows within a quarter. The meter's clock need not be quite the one that
-    stamps its readings: more than could be used since the boundary is the end of the quarter before; one that falls is
-    believed in the first half of a quarter only, in the second it is the beginning of the next one."""
+    stamps its readings: more than could be used since the boundary, and not less than the last one of the quarter
+    before, is the end of that (with none of it known only at the boundary itself); one that falls is believed in the
+    first half of a quarter only, in the second it is the beginning of the next one."""
     since_s = (point.at_ms - start_ms) / 1000
     if since_s <= SKEW_S and demand_w * QUARTER_S > 2 * max(0.0, point.power_w) * since_s + QUARTER_S:
-        start_ms -= QUARTER_S * 1000
+        ending = meter.demands.get(start_ms - QUARTER_S * 1000)
+        if since_s == 0 if ending is None else ending[1] <= demand_w:
+            start_ms -= QUARTER_S * 1000
     known = meter.demands.get(start_ms)
     half_ms = start_ms + QUARTER_S * 500
     if known is not None:

@@ -19,6 +19,7 @@ from pipeline.tariffs import (
     month_of,
     period_of,
     threshold_w,
+    year_before,
 )
 from pipeline.used import QUARTER_S
 from topology.location import Capacity
@@ -65,8 +66,7 @@ def months_w(peaks: Peaks, before_ms: int) -> dict[str, float]:
 
 def _highest_of_year_w(peaks: Peaks, day: str, before_ms: int) -> float:
     month = month_of(day)
-    year_ago = f"{int(month[:4]) - 1:04}{month[4:]}"
-    return max((w for m, w in months_w(peaks, before_ms).items() if year_ago < m <= month), default=0.0)
+    return max((w for m, w in months_w(peaks, before_ms).items() if year_before(month) < m <= month), default=0.0)
 
 
 def _highs_w(peaks: Peaks, period: str, before_ms: int, by_day: bool | None = None) -> dict[str, float]:

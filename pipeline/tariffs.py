@@ -132,11 +132,14 @@ def _step_end_w(capacity: Capacity, peak_w: float) -> float | None:
 
 
 def mean_of_months(peaks_w: Mapping[str, float], month: str, floor_w: float) -> float | None:
-    """The mean of the peaks of the last twelve months that are known up to `month`, each at least the floor."""
-    known = sorted(m for m in peaks_w if m <= month)[-MONTHS_BILLED:]
-    if not known:
-        return None
-    return sum(max(peaks_w[m], floor_w) for m in known) / len(known)
+    """The mean of the peaks that are known of the twelve months up to and with `month`, each at least the floor."""
+    known = [max(peak_w, floor_w) for m, peak_w in peaks_w.items() if year_before(month) < m <= month]
+    return sum(known) / len(known) if known else None
+
+
+def year_before(month: str) -> str:
+    """`2025-11`: the same month of the year before; the twelve months up to and with `month` come after it."""
+    return f"{int(month[:4]) - 1:04}{month[4:]}"
 
 
 def cost_eur(capacity: Capacity, peak_w: float, highest_w: float) -> float:

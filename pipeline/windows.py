@@ -53,6 +53,8 @@ class RunningWindow:
     cost_of_1kw_eur: float
     worth_w: float
     """What a raise leaves free where the load is known to move: so much power until the end is not worth a setpoint."""
+    holds_w: float
+    """What this window alone still allows: above it, it ends above its cap."""
 
 
 def running_window(tree: Tree, state: LocationState, node: Node, now_ms: int) -> RunningWindow:
@@ -67,13 +69,15 @@ def running_window(tree: Tree, state: LocationState, node: Node, now_ms: int) ->
     known_from_ms = now_ms if found is None else min(found.known_from_ms, now_ms)
     used_wh = cap_w * (known_from_ms - start_ms) / 1000 * WH_PER_WS + (found.wh if found else 0.0)
     left_s = (end_ms - now_ms) / 1000
-    allowed_w = (cap_w * window_s - used_wh * 3600) / left_s
+    allowed_w = holds_w = (cap_w * window_s - used_wh * 3600) / left_s
     worth_w = WORTH * cap_w * window_s / left_s if has_history(peaks.meter.past, now_ms) else 0.0
     if left_s <= capacity.reaction_s:
         worth_w = 0.0
         allowed_w = min(allowed_w, _next_cap_w(peaks, start_ms, end_ms, used_wh * 3600 / window_s))
     cost = cost_of_1kw_eur(capacity, now.peak_w or 0.0, now.highest_w)
-    return RunningWindow(allowed_w, cap_w, start_ms, end_ms, used_wh, now.peak_w, now.threshold_w, cost, worth_w)
+    return RunningWindow(
+        allowed_w, cap_w, start_ms, end_ms, used_wh, now.peak_w, now.threshold_w, cost, worth_w, holds_w
+    )
 
 
 def cap_of(capacity: Capacity, tariff: Tariff, threshold_w: float) -> float:
