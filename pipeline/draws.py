@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from operator import add, sub
 
 from msgspec import Struct
 
@@ -27,7 +29,12 @@ WHOLE_SECOND_MS = 999
 KEPT_SPANS = 32
 """Readings for which a car's bounds are kept; there are fewer open ones (`pipeline.headroom`)."""
 
+PER_A = 10**12
+"""Sums of bounds are in picoamperes: whole numbers, so that a part can be replaced in a sum without a trace."""
+
 Vector = tuple[float, ...]
+Span = tuple[int, ...]
+"""Bounds in picoamperes: least, most and risen, one after the other."""
 
 
 class Draw(Struct, frozen=True, gc=False):
@@ -68,12 +75,12 @@ class Course:
         self.car = car
         self._turns_ms = _turns_ms(car)
         self._whole_turns_ms = sorted([*self._turns_ms, *(r.at_ms - WHOLE_SECOND_MS for r in _reports(car))])
-        self._found: dict[tuple[int, bool], tuple[Draw, Vector]] = {}
-        self.spans: dict[int, Vector] = {}
+        self._found: dict[tuple[int, bool], tuple[Draw, Span]] = {}
+        self.spans: dict[int, Span] = {}
         """Reading (ms) -> `span` at it, where that was asked for."""
 
-    def span(self, tree: Tree, point: MeterPoint) -> Vector:
-        """Its bounds at a reading: least, most and risen, one after the other."""
+    def span(self, tree: Tree, point: MeterPoint) -> Span:
+        """Its bounds at a reading."""
         if len(self.spans) >= KEPT_SPANS:
             self.spans.clear()
         found = self.spans[point.at_ms] = self._stretch(tree, point)[1]
@@ -83,7 +90,7 @@ class Course:
         """Its draw at a reading."""
         return self._stretch(tree, point)[0]
 
-    def _stretch(self, tree: Tree, point: MeterPoint) -> tuple[Draw, Vector]:
+    def _stretch(self, tree: Tree, point: MeterPoint) -> tuple[Draw, Span]:
         whole = point.at_ms % 1000 == 0
         stretch = bisect_right(self._whole_turns_ms if whole else self._turns_ms, point.at_ms), whole
         found = self._found.get(stretch)
@@ -104,19 +111,48 @@ def _turns_ms(car: Fact) -> list[int]:
     return sorted(turns)
 
 
-def _span(bounds: Bounds) -> Vector:
-    return (*bounds.least_a, *bounds.most_a, *bounds.risen_a)
+def _span(bounds: Bounds) -> Span:
+    return tuple([round(a * PER_A) for a in (*bounds.least_a, *bounds.most_a, *bounds.risen_a)])
 
 
-def bounds_at(tree: Tree, point: MeterPoint, cars: list[Course]) -> Bounds:
+@dataclass(frozen=True, slots=True)
+class Total:
+    """The bounds of all cars together at a reading."""
+
+    span: Span
+    bounds: Bounds
+
+
+def total_at(tree: Tree, point: MeterPoint, cars: list[Course]) -> Total:
     """Between which bounds all cars together were at a reading."""
-    if any(len(each.car.socket.ways) > 1 for each in cars):
-        spans = [_span(draw.bounds) for draw in draws_at(tree, point, cars)]
-    else:
+    if all_placed(cars):
         spans = [each.spans.get(point.at_ms) or each.span(tree, point) for each in cars]
-    phases = tree.phases
-    total = tuple(map(sum, zip(*spans, strict=True))) if spans else (0.0,) * (3 * phases)
-    return Bounds(total[:phases], total[phases : 2 * phases], total[2 * phases :])
+    else:
+        spans = [_span(draw.bounds) for draw in draws_at(tree, point, cars)]
+    return _total(tree, tuple(map(sum, zip(*spans, strict=True))) if spans else (0,) * (3 * tree.phases))
+
+
+def total_with(tree: Tree, before: Total, point: MeterPoint, changed: list[tuple[Course, Course]]) -> Total:
+    """The same after some courses were replaced by newer ones (old, new)."""
+    if not changed:
+        return before
+    span = before.span
+    for old, new in changed:
+        more = new.spans.get(point.at_ms) or new.span(tree, point)
+        less = old.spans.get(point.at_ms) or old.span(tree, point)
+        if more != less:
+            span = tuple(map(add, span, map(sub, more, less)))
+    return before if span == before.span else _total(tree, span)
+
+
+def _total(tree: Tree, span: Span) -> Total:
+    phases, amperes = tree.phases, tuple([a / PER_A for a in span])
+    return Total(span, Bounds(amperes[:phases], amperes[phases : 2 * phases], amperes[2 * phases :]))
+
+
+def all_placed(cars: list[Course]) -> bool:
+    """Whether the rotation of each is known: where another one may be depends on the reading."""
+    return not any(len(each.car.socket.ways) > 1 for each in cars)
 
 
 def draws_at(tree: Tree, point: MeterPoint, cars: list[Course]) -> list[Draw]:

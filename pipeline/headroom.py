@@ -11,11 +11,20 @@ A car of unknown rotation is subtracted only as far as every rotation that fits 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from operator import is_
 
 from msgspec import Struct
 
-from pipeline.draws import Bounds, Course, Draw, Vector, bounds_at, draws_at, measured_until_ms
+from pipeline.draws import (
+    Course,
+    Draw,
+    Total,
+    Vector,
+    all_placed,
+    draws_at,
+    measured_until_ms,
+    total_at,
+    total_with,
+)
 from pipeline.facts import Fact
 from pipeline.memo import Memo
 from pipeline.ramps import Load, first_load, next_load, put_down_to_cars
@@ -66,9 +75,9 @@ def difference(
     if load is None:
         first = draws_at(tree, points[0], courses)
         load = first_load(_less(points[0], [d.surely_a for d in first]))
-    for i, (point, bounds) in enumerate(zip(points, _bounds(tree, node, points, courses, memo), strict=True)):
+    for i, (point, total) in enumerate(zip(points, _totals(tree, node, points, courses, memo), strict=True)):
         at_ms = now_ms if i == len(points) - 1 else point.at_ms
-        load = next_load(load, point.current_a, bounds, point.at_ms, at_ms)
+        load = next_load(load, point.current_a, total.bounds, point.at_ms, at_ms)
         if point.at_ms > meter.walked_ms:
             wander = noted(wander, load.load_a, point.current_a)
         if measured_until_ms(point) <= reported_ms or point.at_ms <= too_old_ms:
@@ -77,14 +86,21 @@ def difference(
     return Difference(load.load_a, power_w, excess_a, settled_ms, settled, points[-1].at_ms, wander)
 
 
-def _bounds(tree: Tree, node: Node, points: list[MeterPoint], courses: list[Course], memo: Memo) -> Iterable[Bounds]:
-    """Between which bounds the cars were at each reading; known already where nothing is new of any of them."""
-    cars = [each.car for each in courses]
-    before, known = memo.bounds.get(node.index, ([], {}))
-    if len(before) != len(cars) or not all(map(is_, before, cars)):
+def _totals(tree: Tree, node: Node, points: list[MeterPoint], courses: list[Course], memo: Memo) -> Iterable[Total]:
+    """Between which bounds the cars were at each reading; what is known from before is used where few of them have
+    anything new to say."""
+    before, known = memo.totals.get(node.index, ([], {}))
+    changed = [pair for pair in zip(before, courses, strict=False) if pair[0] is not pair[1]]
+    if len(before) != len(courses) or 2 * len(changed) > len(courses) or not (all_placed(courses) or not changed):
         known = {}
-    found = {p.at_ms: known.get(p.at_ms) or bounds_at(tree, p, courses) for p in points}
-    memo.bounds[node.index] = cars, found
+    found = {}
+    for point in points:
+        total = known.get(point.at_ms)
+        if total is None:
+            found[point.at_ms] = total_at(tree, point, courses)
+        else:
+            found[point.at_ms] = total_with(tree, total, point, changed)
+    memo.totals[node.index] = courses, found
     return found.values()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pipeline.columns import Columns
-from pipeline.draws import Bounds, Course
+from pipeline.draws import Course, Total
 from pipeline.facts import Fact, KeptFact
 from topology.tree import Tree
 
@@ -22,14 +22,14 @@ class Memo:
     facts: dict[int, KeptFact] = field(default_factory=dict)
     courses: dict[int, Course] = field(default_factory=dict)
     columns: Columns | None = None
-    bounds: dict[int, tuple[list[Fact], dict[int, Bounds]]] = field(default_factory=dict)
+    totals: dict[int, tuple[list[Course], dict[int, Total]]] = field(default_factory=dict)
     """Group -> the cars below it, and between which bounds they were at each reading (ms) of its meter."""
 
     def of(self, tree: Tree) -> Memo:
         """Itself; empty where the tree is another one."""
         if self.tree is not tree:
             self.tree = tree
-            self.facts, self.courses, self.columns, self.bounds = {}, {}, None, {}
+            self.facts, self.courses, self.columns, self.totals = {}, {}, None, {}
         return self
 
     def course(self, car: Fact) -> Course:

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.draws import Course, bounds_at, draws_at
+from pipeline.draws import Course, draws_at, total_at
 from pipeline.facts import gather, meter_ages
 from pipeline.state import MeterPoint
 from tests.pipeline.run import Core, tree_of
@@ -48,4 +48,4 @@ def test_a_course_gives_at_every_reading_what_a_new_one_gives(
     for point in points:
         new = [Course(fact) for fact in facts]
         assert draws_at(core.tree, point, new) == draws_at(core.tree, point, walked)
-        assert bounds_at(core.tree, point, new) == bounds_at(core.tree, point, walked)
+        assert total_at(core.tree, point, new) == total_at(core.tree, point, walked)
