@@ -3,7 +3,7 @@
 Faust's own delivery costs 200 µs per record, whatever it holds; a batch costs 5 µs per record.
 This leans on private names of faust-streaming 0.15.x and aiokafka 0.14 (hence the exact pins in requirements.lock):
 `Consumer._wait_next_records`, `_getmany`, `_to_message`, `_new_offset`, `_add_gap`, `_commit`, the thread's
-`_fetch_records` and the fetcher's `_records`, `Recovery.active_offsets`, and the coordinator's `_do_heartbeat`.
+`_fetch_records` and `tp_last_committed_at`, the fetcher's `_records`, `Recovery.active_offsets`, and the coordinator's `_do_heartbeat`.
 tests/pipeline/test_worker.py fails when one of them changes its meaning.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
@@ -248,6 +249,7 @@ class BatchConsumer(Consumer):
             log.warning("offsets not committed yet: %r", problem)
             self._owed = owed | self._owed
             return False
+        self._thread.tp_last_committed_at.update(dict.fromkeys(owed, time.monotonic()))  # else Faust says it never was
         return True
 
     async def heartbeat(self) -> bool:
