@@ -3,7 +3,8 @@
 Faust's own delivery costs 200 µs per record, whatever it holds; a batch costs 5 µs per record.
 This leans on private names of faust-streaming 0.15.x and aiokafka 0.14 (hence the exact pins in requirements.lock):
 `Consumer._wait_next_records`, `_getmany`, `_to_message`, `_new_offset`, `_add_gap`, `_commit`, the thread's
-`_fetch_records` and `tp_last_committed_at`, the fetcher's `_records`, `Recovery.active_offsets`, and the coordinator's `_do_heartbeat`.
+`_fetch_records` and `tp_last_committed_at`, the fetcher's `_records`, `Recovery.active_offsets`, and the coordinator's
+`_do_heartbeat`.
 tests/pipeline/test_worker.py fails when one of them changes its meaning.
 """
 
