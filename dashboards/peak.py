@@ -61,7 +61,8 @@ def _now() -> list[Panel]:
             4,
             "Billed mean of 12 months, and its cost",
             "The mean of the last twelve months' peaks, and what they cost together. Every kW less in one month saves "
-            "a twelfth of the yearly price, twelve times.",
+            "a twelfth of the yearly price, twelve times. Where a calendar year is billed (de-rlm) every month carries "
+            "the whole year's cost so far: not this sum counts there, but the newest month below.",
             "watt",
             Query(queries.mean_of_year(), source=HISTORY),
             Query(queries.cost_of_year(), source=HISTORY),
@@ -130,7 +131,8 @@ def _months() -> list[Panel]:
         table(
             9,
             "Months",
-            "Each month's peak, the mean of twelve that is billed, and what the month adds to the next twelve bills.",
+            "Each month's peak, the mean of twelve that is billed, and what the month adds to the next twelve bills. "
+            "Where a calendar year is billed (de-rlm): the year's peak so far, and what the year costs with it.",
             "watt",
             Query(queries.months(), source=HISTORY),
             size=(12, 8),

@@ -66,6 +66,7 @@ def warnings(location: Location) -> list[Problem]:
         *_larger_than_parent(location),
         *_unreachable_minimums(location),
         *_solar_without_meter(location),
+        *_billed_without_cars(location),
         *_lost_before_stale(location),
         *_cannot_switch(location),
         *_of_other_tariffs(location),
@@ -275,6 +276,16 @@ def _solar_without_meter(location: Location) -> Iterator[Problem]:
     for i, group in enumerate(location.groups):
         if group.mode in ("solar_only", "smart_solar") and metered.isdisjoint(paths[group.id]):
             yield Problem(f"groups[{i}].mode", f"{group.mode} without a meter here or above: no excess can be seen")
+
+
+def _billed_without_cars(location: Location) -> Iterator[Problem]:
+    apart = {m.id for m in location.meters if not m.includes_chargers}
+    paths = paths_to_root(location)
+    with_chargers = {group_id for charger in location.chargers for group_id in paths[charger.group]}
+    for i, group in enumerate(location.groups):
+        if group.capacity is not None and group.meter in apart and group.id in with_chargers:
+            why = f"meter {group.meter} does not include the chargers"
+            yield Problem(f"groups[{i}].capacity", f"{why}: what cars use in a window is never counted")
 
 
 def _cannot_switch(location: Location) -> Iterator[Problem]:

@@ -125,6 +125,14 @@ def test_a_location_that_is_odd_runs_with_a_warning(name: str) -> None:
     assert not named or named in [problem.path for problem in warnings]
 
 
+def test_a_billed_meter_beside_the_chargers_is_odd() -> None:
+    """A cap that the cars' own energy never counts for is hardly meant."""
+    document = changed("groups.0.capacity", {"tariff": "plain", "cap_kw": 4})
+    document["meters"][0]["includes_chargers"] = False
+
+    assert ["groups[0].capacity"] == [problem.path for problem in read_location(document).warnings]
+
+
 def test_the_sound_location_has_no_warnings() -> None:
     """What every case here is changed from is itself without reproach."""
     assert () == read_location(SOUND).warnings
