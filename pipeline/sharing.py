@@ -13,7 +13,7 @@ from pipeline.facts import Fact
 from pipeline.minimums import choose_phases, idle_offers, place
 from pipeline.shares import Share, Shares
 from pipeline.solar import Sun, add_rows, distinct, join, smart, threshold_a
-from pipeline.switching import least_use
+from pipeline.switching import Phases, least_use, watched
 from pipeline.turns import change_turns, in_order
 from pipeline.winding_down import REMOVED
 from topology.location import Control
@@ -99,9 +99,11 @@ def _share_once(
     asks: list[Ask] = []
     for fact, ask in placed:
         if ask is None:
+            if fact.on_one and not fact.switchable:  # held through a pause, too
+                shares.phases[fact.socket.index] = Phases(True, None)
             continue
         its_sun = _sun_of(fact, suns)
-        if fact.switchable:
+        if watched(fact):
             choose_phases(fact, ask, rows, found, its_sun, shares, now_ms)
         if its_sun is not None and fact.meter_age != "lost":
             join(its_sun, fact, ask, shares.phases.get(ask.index))

@@ -5,9 +5,10 @@ can switch charges on its first phase; it is counted there with its minimum, so 
 raised to all phases in queue order where its minimum on all of them is carried by the rows and by the sun.
 
 Switching wears contactors, and some cars stop for good at the third time. So a car that was switched, or started on
-one phase, stays on its phases for `switch_hold_s`; if they are not carried until then, it pauses. It goes up when all
-phases have been carried for `enable_s` without a break, also into the next window; down at once where a fuse or a
-window does not carry them, and where the sun does not, after `disable_s`. A car that starts is free to start on either.
+one phase, stays on its phases for `switch_hold_s`, through a pause, too; if they are not carried until then, it pauses.
+Then it goes up when the rows carry all phases, also into the next window, and the sun has carried them for `enable_s`
+without a break; down at once where a fuse or a window does not carry them, and where the sun does not, after
+`disable_s`. A car that starts is free to start on either, where it is not held.
 """
 
 from __future__ import annotations
@@ -33,16 +34,23 @@ def least_use(fact: Fact) -> PhaseUse:
     return fact.one_use if fact.one_use is not None and (fact.switchable or fact.on_one) else fact.all_use
 
 
+def watched(fact: Fact) -> bool:
+    """Whether it matters if all phases are carried: the sun's time also runs while the car is held on one."""
+    return fact.switchable or (fact.on_one and fact.meter_age == "fresh" and not fact.reservation.lapsing)
+
+
 def phases_of(fact: Fact, fits: bool, sunny: bool, now_ms: int) -> Phases:
     """The phases of a car that has its minimum on one. `fits`: the rows carry it on all; `sunny`: so does the sun."""
     own, solar = fact.state, fact.socket.solar
+    held = not fact.switchable
     if fact.standing_a is None or fact.standing_a < fact.min_a:
-        return Phases(not (fits and sunny), None)
+        return Phases(held or not (fits and sunny), None)
     if own.one_phase:
         if not (fits and sunny):
             return Phases(True, None)
         since_ms = now_ms if own.switch_since_ms is None else own.switch_since_ms
-        return Phases(now_ms - since_ms < solar.enable_s * 1000, since_ms)
+        enable_s = 0.0 if fact.socket.mode == "fast" else solar.enable_s
+        return Phases(held or now_ms - since_ms < enable_s * 1000, since_ms)
     if not fits:
         return Phases(True, None)
     if sunny:
