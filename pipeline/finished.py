@@ -24,7 +24,6 @@ decision after it takes longer."""
 MOST_FINISHED = 800
 """Windows kept: the whole ones, and one for each of the days before them, of a year and a month. Fewer: a peak that a
 yearly tariff bills is lost after a year without a decision; more: the state grows by 30 bytes for each."""
-DAY_MS = 86_400_000
 
 
 def finish(meter: MeterState, window_s: int, timezone: str, newest_ms: int, start_ms: int) -> None:
@@ -47,22 +46,17 @@ def finish(meter: MeterState, window_s: int, timezone: str, newest_ms: int, star
 
 
 def windows_between(meter: MeterState, window_s: int, from_ms: int, until_ms: int) -> Sequence[int]:
-    """The starts of windows of which something may be known. Of a long silence not all: besides the newest those with
-    readings, and one of each day, which stands for the others (nothing happened in them)."""
+    """The starts of windows of which something may be known. Of a long silence not all: the newest, and before them
+    those with readings. That a register was counted on in a silence says nothing of the peaks of its months."""
     step_ms = window_s * 1000
     slots = {*meter.registers, *meter.demands, *meter.integrals, *(at_ms for at_ms, _ in meter.powers[:1])}
     if not slots:
         return ()
-    from_ms = _next_start(max(from_ms, window_start_ms(min(slots), window_s)), step_ms)
+    from_ms = max(from_ms, window_start_ms(min(slots), window_s))
+    from_ms = -(-from_ms // step_ms) * step_ms
     whole_ms = max(from_ms, until_ms - WHOLE_WINDOWS * step_ms)
-    days_ms = max(from_ms, whole_ms - (MOST_FINISHED - WHOLE_WINDOWS) * DAY_MS)
     older = {start_ms for slot in slots if from_ms <= (start_ms := window_start_ms(slot, window_s)) < whole_ms}
-    older.update(range(_next_start(days_ms, DAY_MS), whole_ms, DAY_MS))
     return [*sorted(older), *range(whole_ms, until_ms, step_ms)]
-
-
-def _next_start(at_ms: int, step_ms: int) -> int:
-    return -(-at_ms // step_ms) * step_ms
 
 
 def _thin(meter: MeterState, timezone: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.finished import MOST_FINISHED
+from pipeline.finished import MOST_FINISHED, WHOLE_WINDOWS
 from pipeline.meter_fold import fold_meters
 from pipeline.records import METERS, MeterReading, decode
 from pipeline.state import LocationState, decode_state, encode_state, new_state
@@ -128,11 +128,13 @@ def test_a_year_without_a_decision_keeps_its_highest_quarter_and_not_its_size() 
 
 
 def test_one_question_after_a_silent_year_is_answered_with_some_hundreds_of_windows() -> None:
-    """What a register counted in a year of silence is spread over it; not each of its 35,000 quarters is published."""
+    """What a register counted in a year of silence is spread over its 35,000 quarters; the newest are published, and
+    those with readings: it says nothing of the peaks of the months in between."""
     core = Core(_tree("Europe/Brussels", {"tariff": "be-vlaanderen-lv"}))
     core.tell_all([(METERS, _reading(0, 0, import_wh=0)), (METERS, _reading(900, 0, import_wh=1500))])
-    core.tell_all([(METERS, _reading(365 * DAY_S, 0, import_wh=8_761_500))])
+    core.tell_all([(METERS, _reading(365 * DAY_S, 0, import_wh=26_278_500))])
     windows = core.decide(365 * DAY_S + 1).windows
 
-    assert 700 < len(windows) <= MOST_FINISHED
-    assert (6000, 1000) == (windows[0].demand_w, pytest.approx(windows[-1].demand_w, abs=1))
+    assert 2 + WHOLE_WINDOWS == len(windows)
+    assert (6000, 3000) == (windows[0].demand_w, pytest.approx(windows[-1].demand_w, abs=1))
+    assert 3000 == pytest.approx(windows[-1].mean12_w, abs=1)
