@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import astuple
 
-from pipeline.learning import Learnt, learn
+from pipeline.learning import MEMORY, Learnt, learn, memory
 from pipeline.records import WANTING
 from pipeline.reservations import Reservation, accepted, reservation
 from pipeline.state import ConnectorState, Leaving, LocationState, MeterState, Reading
@@ -91,12 +92,17 @@ _UNHEARD = ConnectorState()
 """A connector of which nothing is known; never changed."""
 
 
+_own = attrgetter(*(name for name in ConnectorState.__struct_fields__ if name not in (*MEMORY, "recent")))
+
+
 class KeptFact(NamedTuple):
     """A fact, what it was worked out from, and for which moments: from `from_ms`, before `until_ms`."""
 
     fact: Fact
     own: tuple[Any, ...]
-    """The fields of its state: what is in one is replaced when it changes, never changed."""
+    """The fields of its state, its older readings left out: what is in one is replaced, never changed."""
+    learnt: tuple[Any, ...]
+    """Those that learning owns; that what it found was stored since (`pipeline.learning.store`) changes nothing."""
     meter: tuple[MeterAge, str]
     leaving: Leaving | None
     from_ms: int
@@ -120,13 +126,14 @@ def gather(
             last is None
             or not last.from_ms <= now_ms < last.until_ms
             or last.fact.state is not own
-            or last.own != astuple(own)
+            or last.own != _own(own)
+            or (last.learnt != (learnt := memory(own)) and learnt != astuple(last.fact.learnt))
             or last.meter != meter
             or last.leaving is not leaving
         ):
             fact = _fact(tree, socket, own, leaving, meter, now_ms)
             until_ms = min((t for t in turns_ms(own, tree.location.control) if t > now_ms), default=float("inf"))
-            last = kept[socket.index] = KeptFact(fact, astuple(own), meter, leaving, now_ms, until_ms)
+            last = kept[socket.index] = KeptFact(fact, _own(own), memory(own), meter, leaving, now_ms, until_ms)
         facts.append(last.fact)
     return facts
 

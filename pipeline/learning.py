@@ -10,7 +10,10 @@ Offered is the accepted limit at the time of the reading; the draw is the highes
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from pipeline.records import WANTING
 from pipeline.reservations import IN_USE_A, accepted, beyond_first_a
@@ -35,18 +38,24 @@ class Learnt(Struct, gc=False):
     ignores_phases: bool
 
 
+MEMORY = (
+    "under_since_ms",
+    "under_draw",
+    "fewer_since_ms",
+    "seen_phases",
+    "learnt_phases",
+    "learnt_at_ms",
+    "learnt_transaction",
+    "ignores_phases",
+)
+"""The fields of a connector's state that are its memory, in the order of `Learnt`."""
+memory = attrgetter(*MEMORY)
+"""Their values."""
+
+
 def learn(state: ConnectorState, phases: int, control: Control) -> Learnt:
     """What the readings since the last written decision add to what was learnt before."""
-    learnt = Learnt(
-        state.under_since_ms,
-        state.under_draw,
-        state.fewer_since_ms,
-        state.seen_phases,
-        state.learnt_phases,
-        state.learnt_at_ms,
-        state.learnt_transaction,
-        state.ignores_phases,
-    )
+    learnt = Learnt(*memory(state))
     if max((*learnt.seen_phases, *(learnt.phases or ()), 0)) >= phases:  # learnt when its charger had more of them
         learnt.fewer_since_ms, learnt.phases, learnt.seen_phases = None, None, ()
     for reading in state.recent:
@@ -119,11 +128,5 @@ def _phases(learnt: Learnt, reading: Reading, phases: int, control: Control) -> 
 
 def store(state: ConnectorState, learnt: Learnt) -> None:
     """Make it the connector's memory."""
-    state.under_since_ms = learnt.under_since_ms
-    state.under_draw = learnt.under_draw
-    state.fewer_since_ms = learnt.fewer_since_ms
-    state.seen_phases = learnt.seen_phases
-    state.learnt_phases = learnt.phases
-    state.learnt_at_ms = learnt.at_ms
-    state.learnt_transaction = learnt.transaction
-    state.ignores_phases = learnt.ignores_phases
+    for name, value in zip(MEMORY, astuple(learnt), strict=True):
+        setattr(state, name, value)
