@@ -13,7 +13,7 @@ from pipeline.allocation import EPS_A, Ask, Rows, blocking_row, fill, take
 from pipeline.constraints import Constraints
 from pipeline.facts import Fact
 from pipeline.shares import Share, Shares
-from pipeline.solar import Sun, distinct, whole_budget_a
+from pipeline.solar import Sun, calm_budget_a, distinct
 from pipeline.switching import largest_step_over
 from topology.location import Control
 from topology.steps import floor_to_step
@@ -123,7 +123,7 @@ def _sun_rows(rows: Rows, facts: list[Fact], shares: Shares, suns: dict[int, Sun
     """One row per sun: its budget, less what its cars hold. What the others take is off the budget already."""
     found: dict[int, int] = {}
     for sun in distinct(suns):
-        budget_a = whole_budget_a(sun, calm=True)
+        budget_a = calm_budget_a(sun)
         if budget_a is None:
             continue
         members = [f for f in facts if suns.get(f.socket.index) is sun and f.wants and not f.fixed]

@@ -12,7 +12,7 @@ from pipeline.constraints import Constraints
 from pipeline.facts import Fact
 from pipeline.minimums import choose_phases, idle_offers, place
 from pipeline.shares import Share, Shares
-from pipeline.solar import Sun, add_rows, distinct, join, smart, threshold_a
+from pipeline.solar import Sun, add_rows, distinct, join, smart, stay_aside, threshold_a
 from pipeline.switching import Phases, least_use, watched
 from pipeline.turns import change_turns, in_order
 from pipeline.winding_down import REMOVED
@@ -90,7 +90,7 @@ def _share_once(
     shares.order = {f.socket.index: i for i, f in enumerate(queue)}
     idle = [f for f in movable if not f.wants]
     for sun in distinct(suns):
-        sun.members, sun.promised_a = [], 0.0
+        sun.members, sun.others, sun.promised_a = [], [], 0.0
         sun.taken_a = sum(_taken_a(f) for f in (*idle, *fixed) if _sun_of(f, suns) is sun)
         sun.thresholds_a = sum(
             threshold_a(f) * least_use(f).total for f in queue if _sun_of(f, suns) is sun and smart(f)
@@ -108,6 +108,10 @@ def _share_once(
         if its_sun is not None and fact.meter_age != "lost":
             join(its_sun, fact, ask, shares.phases.get(ask.index))
         asks.append(ask)
+    for fact in [*(f for f, ask in placed if ask is None), *(f for f in fixed if f.wants)]:
+        aside_of = _sun_of(fact, suns)
+        if aside_of is not None:
+            stay_aside(aside_of, fact)
     asks += idle_offers(idle, rows, found, shares, control)
     soft: dict[int, list[tuple[int, float]]] = {}
     for sun in distinct(suns):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pipeline.allocation import EPS_A, Ask, Rows
 from pipeline.facts import Fact
 from pipeline.state import ConnectorState
-from pipeline.switching import Phases
+from pipeline.switching import Phases, least_use
 from topology.steps import ceil_to_step
 from topology.tree import Socket
 
@@ -36,6 +36,8 @@ class Sun:
     promised_a: float = 0.0
     """Σ phases·minimum of the Solar Only cars placed or about to start, in queue order."""
     members: list[Member] = field(default_factory=list)
+    others: list[Member] = field(default_factory=list)
+    """Those that want current and have no part in the filling: not started yet, or not to be moved."""
 
     @property
     def free_a(self) -> float | None:
@@ -49,7 +51,7 @@ class Sun:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A solar connector that was started: its share of the sun's rows."""
+    """A solar connector, started or not: its share of the sun's rows."""
 
     index: int
     smart: bool
@@ -105,25 +107,33 @@ def join(sun: Sun, fact: Fact, ask: Ask, chosen: Phases | None) -> None:
     """A started car takes part in its sun's budget; one that is uncovered keeps its minimum and no more."""
     is_smart = smart(fact)
     ask.threshold_a = min(threshold_a(fact), ask.high_a) if is_smart else 0.0
-    solar = fact.socket.solar
     use = fact.one_use if chosen is not None and chosen.one and fact.one_use is not None else fact.all_use
-    sun.members.append(
-        Member(
-            index=ask.index,
-            smart=is_smart,
-            backup_a=0.0 if is_smart else solar.backup_a,
-            to_start=not is_smart and solar.backup_a > 0 and solar.backup_use == "to_start",
-            total_per_a=use.total,
-            low_a=max(ask.low_a, ask.threshold_a),
-        )
+    sun.members.append(_member(fact, use.total, max(ask.low_a, ask.threshold_a)))
+
+
+def stay_aside(sun: Sun, fact: Fact) -> None:
+    """A connector that wants current and has no part in the filling; a Smart Solar one counts where it was started."""
+    if not smart(fact):
+        sun.others.append(_member(fact, least_use(fact).total, fact.min_a))
+    elif fact.standing_a is not None and fact.standing_a >= fact.min_a:
+        sun.others.append(_member(fact, fact.use.total, threshold_a(fact)))
+
+
+def _member(fact: Fact, total_per_a: float, low_a: float) -> Member:
+    solar, is_smart = fact.socket.solar, smart(fact)
+    return Member(
+        index=fact.socket.index,
+        smart=is_smart,
+        backup_a=0.0 if is_smart else solar.backup_a,
+        to_start=not is_smart and solar.backup_a > 0 and solar.backup_use == "to_start",
+        total_per_a=total_per_a,
+        low_a=low_a,
     )
 
 
-def budget_a(sun: Sun, members: Sequence[Member], backup_a: float, to_start: bool, calm: bool) -> float:
-    """What the members of one row may draw together, as a sum over the phases. `calm`: when the load has come back."""
-    excess_a = sun.free_a if sun.free_a is not None else 0.0
-    if calm:
-        excess_a -= sun.wander_a
+def budget_a(excess_a: float | None, members: Sequence[Member], backup_a: float, to_start: bool) -> float:
+    """What these may draw together, as a sum over the phases."""
+    excess_a = excess_a or 0.0
     floor_a = sum(m.low_a * m.total_per_a for m in members if m.smart)
     budget = excess_a + backup_a
     if to_start:
@@ -139,19 +149,32 @@ def add_rows(sun: Sun, rows: Rows, calm: bool) -> dict[int, list[tuple[int, floa
     uses: dict[int, list[tuple[int, float]]] = {m.index: [] for m in sun.members}
     for backup_a, to_start in sorted({(m.backup_a, m.to_start) for m in sun.members}):
         inside = [m for m in sun.members if (m.backup_a, m.to_start) <= (backup_a, to_start)]
-        room = budget_a(sun, inside, backup_a, to_start, calm)
+        room = budget_a(_free_a(sun, calm), inside, backup_a, to_start)
         row = rows.add(sun.row_name, room - sum(m.low_a * m.total_per_a for m in inside))
         for member in inside:
             uses[member.index].append((row, member.total_per_a))
     return uses
 
 
-def whole_budget_a(sun: Sun, calm: bool = False) -> float | None:
-    """The budget of all that share this meter, for the decision's view."""
+def whole_budget_a(sun: Sun) -> float | None:
+    """The budget of all that share this meter and want current, for the decision's view."""
+    return _budget_of_all_a(sun, sun.excess_a, [*sun.members, *sun.others])
+
+
+def calm_budget_a(sun: Sun) -> float | None:
+    """What is left for those that can be moved when the load has come back (`pipeline.wander`)."""
+    return _budget_of_all_a(sun, _free_a(sun, calm=True), sun.members)
+
+
+def _budget_of_all_a(sun: Sun, excess_a: float | None, members: list[Member]) -> float | None:
     if sun.excess_a is None and not sun.members:
         return None
-    backup_a, to_start = max(((m.backup_a, m.to_start) for m in sun.members), default=(0.0, False))
-    return budget_a(sun, sun.members, backup_a, to_start, calm)
+    backup_a, to_start = max(((m.backup_a, m.to_start) for m in members), default=(0.0, False))
+    return budget_a(excess_a, members, backup_a, to_start)
+
+
+def _free_a(sun: Sun, calm: bool) -> float | None:
+    return sun.free_a - sun.wander_a if calm and sun.free_a is not None else sun.free_a
 
 
 def copies(suns: dict[int, Sun]) -> dict[int, Sun]:
