@@ -122,6 +122,11 @@ def _solar(decision: Decision, view: ConnectorView, rest: str) -> str:
     if group is None or group.excess_a is None:
         return "No meter shows how much solar power is left over."
     budget = f"the cars of group {rest} that live on it may draw {_n(group.budget_a or 0.0)} A together"
+    if view.limit_a > (group.budget_a or 0.0):
+        return (
+            f"The sun does not cover its minimum ({_n(group.budget_a or 0.0)} A, all phases together, "
+            "are there for cars); it keeps it until that has lasted for disable_s."
+        )
     if group.excess_a <= 0:
         return f"The sun leaves nothing over ({_n(-group.excess_a)} A are imported besides these cars), and {budget}."
     return f"The sun leaves {_n(group.excess_a)} A over, all phases together, and {budget}."
@@ -130,14 +135,21 @@ def _solar(decision: Decision, view: ConnectorView, rest: str) -> str:
 def _timer(decision: Decision, view: ConnectorView, rest: str) -> str:
     group = _group(decision, rest)
     excess = f"{_n(group.excess_a)} A" if group is not None and group.excess_a is not None else "the excess"
-    return f"The sun covers its minimum ({excess} over, all phases together), but not yet for long enough to start it."
+    if group is not None and group.excess_a is not None and (group.budget_a or 0.0) > max(0.0, group.excess_a):
+        excess = f"{excess} over, {_n(group.budget_a or 0.0)} A with what the grid may add"
+    else:
+        excess = f"{excess} over"
+    return f"The sun covers its minimum ({excess}, all phases together), but not yet for long enough to start it."
 
 
 def _reservation(decision: Decision, view: ConnectorView, rest: str) -> str:
     place = _place(decision, rest)
     if place is None:
         where = "" if rest.startswith("unbalance") else f" of group {rest}"
-        return f"What others may still draw without asking again is too much of the limit{where} for a raise."
+        told = f"What others may still draw without asking again is too much of the limit{where} for a raise"
+        limited = _group(decision, rest)
+        held = f": {_n(sum(limited.reserved_a))} A are held, all phases together" if limited is not None else ""
+        return f"{told}{held}."
     group, phase = place
     return (
         f"On L{phase + 1} of group {group.group} {_n(group.headroom_a[phase])} A are there for cars, and "
@@ -159,6 +171,14 @@ def _idle(decision: Decision, view: ConnectorView, rest: str) -> str:
     return "It asks for nothing."
 
 
+def _waiting(decision: Decision, view: ConnectorView, rest: str) -> str:
+    said = "There is not enough left for its minimum; while somebody waits, turns change."
+    takers = [f"{a.charger}/{a.connector}" for a in decision.alarms if a.kind == "over_draw"]
+    if not takers:
+        return said
+    return f"{said} {' and '.join(takers)} {'takes' if len(takers) == 1 else 'take'} more than allowed meanwhile."
+
+
 def _fixed(text: str) -> Callable[[Decision, ConnectorView, str], str]:
     return lambda decision, view, rest: text.format(rest=rest)
 
@@ -174,7 +194,7 @@ _SENTENCES: dict[str, Callable[[Decision, ConnectorView, str], str]] = {
     "under_draw": _under_draw,
     "idle": _idle,
     "max_a": _fixed("More than that the connector cannot give."),
-    "waiting": _fixed("There is not enough left for its minimum; while somebody waits, turns change."),
+    "waiting": _waiting,
     "stale": _fixed("The newest reading of {rest} is old: nothing below it rises until it reports again."),
     "lost": _fixed("Nothing is heard of {rest} any more: everything below it goes to its fallback."),
     "offline": _fixed("It can be told nothing until it is back."),

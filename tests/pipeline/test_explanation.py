@@ -143,7 +143,7 @@ def test_solar() -> None:
         == told("solar roof", group("roof", excess_a=21.34, budget_a=27.34))
     )
     assert "The sun leaves nothing over (4 A are imported besides these cars)" in told(
-        "solar roof", group("roof", excess_a=-4.0, budget_a=0.0)
+        "solar roof", group("roof", excess_a=-4.0, budget_a=0.0), **waits
     )
     assert "No meter shows how much solar power is left over." in told("solar roof", group("roof"))
 
@@ -156,6 +156,28 @@ def test_timer() -> None:
     )
 
 
+def test_a_minimum_that_is_kept_without_sun() -> None:
+    """Until disable_s is over it keeps its minimum, though the sun leaves nothing over."""
+    assert (
+        f"{GETS} The sun does not cover its minimum (2 A, all phases together, are there for cars); "
+        "it keeps it until that has lasted for disable_s."
+        == told("solar roof", group("roof", excess_a=2.0, budget_a=2.0))
+    )
+
+
+def test_timer_with_backup() -> None:
+    """What the grid may add is told beside the sun's."""
+    assert "(12 A over, 18 A with what the grid may add, all phases together)" in told(
+        "timer solar roof", group("roof", excess_a=12.0, budget_a=18.0), **waits
+    )
+
+
+def test_waiting_beside_a_car_that_takes_too_much() -> None:
+    """Who takes the current is named."""
+    other = Alarm(kind="over_draw", charger="CP-2", connector=1, text="it draws 14.0 A, it was allowed 10 A")
+    assert told("waiting", alarms=[other], **waits).endswith("turns change. CP-2/1 takes more than allowed meanwhile.")
+
+
 def test_reservation() -> None:
     """What is there, what is held, and what of its share is still to come."""
     assert (
@@ -164,7 +186,7 @@ def test_reservation() -> None:
         "Its fair share is 9 A; it gets the rest as soon as that is free."
         == told("reservation garage L2", target_a=9.0)
     )
-    assert "is too much of the limit of group garage for a raise" in told("reservation garage")
+    assert "of group garage for a raise: 36 A are held, all phases together." in told("reservation garage")
     assert "is too much of the limit for a raise" in told("reservation unbalance L1")
 
 
