@@ -34,7 +34,10 @@ since is folded again, and no setpoint is sent before the state that counts it i
 written as often; more: who takes over reads for longer. Dead letters are committed sooner (`pipeline.delivery`)."""
 YOUNG_OBJECTS = 50_000
 """New objects before garbage is looked for (Python's own 700 makes that a sixth of all work: a batch is thousands of
-objects that all go at once, without cycles). More: cycles, of which there are few, stay for longer."""
+objects that all go at once, without cycles). More: cycles, of which there are few, stay for longer; old ones stay until
+the next rebalance."""
+CALM_S = 15.0
+"""After a rebalance, until what it left in cycles is thrown away. Less: while there is much to do; more: memory."""
 RESTART_S = 2.0
 """Before a crashed app is made anew. Less is a busy loop; more is a gap in decisions."""
 STOP_S = 15.0
@@ -67,6 +70,7 @@ class WorkerApp(faust.App):
     def begin(self, generation: int, partitions: set[int], behind: Any) -> None:
         """Called by the consumer when the rebalance is over, before the first source record is read."""
         self.shell.begin(generation, partitions, behind)
+        asyncio.get_running_loop().call_later(CALM_S, gc.collect)
 
     def _create_directories(self) -> None:
         """None: state is in memory and in Kafka, so that a full disk of the worker's machine is no outage."""
