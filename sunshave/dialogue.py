@@ -12,6 +12,7 @@ import msgspec
 
 from pipeline.decide import commit, decide
 from pipeline.fold import fold
+from pipeline.memo import Memo
 from pipeline.moments import parse_moment, to_ms
 from pipeline.records import FOLDED, LOCATIONS, DeadLetter, NotARecord, decode, encode
 from pipeline.state import LocationState, mark_applied, new_state
@@ -51,6 +52,7 @@ class Dialogue:
     locations: dict[str, Location] = field(default_factory=dict)
     trees: dict[str, Tree] = field(default_factory=dict)
     states: dict[str, LocationState] = field(default_factory=dict)
+    memos: dict[str, Memo] = field(default_factory=dict)
     waiting: list[_Heard] = field(default_factory=list)
     offsets: dict[str, int] = field(default_factory=dict)
     refused: bool = False
@@ -113,7 +115,7 @@ class Dialogue:
         decisions, windows = [], []
         for name in sorted(self.trees):
             state = self.states[name]
-            outcome = decide(self.trees[name], state, now_ms)
+            outcome = decide(self.trees[name], state, now_ms, self.memos.setdefault(name, Memo()))
             commit(state, outcome)
             if outcome.endings:
                 self.trees[name] = known_tree(self.locations[name], state)
