@@ -59,7 +59,6 @@ class Fact(Struct, gc=False):
     """That meter's id."""
     leaving: Leaving | None
     """Where it was removed from its location, and winds down (`pipeline.winding_down`)."""
-
     on_one: bool
     """Whether it was told to charge on its first phase alone."""
     fixed: bool
@@ -93,6 +92,7 @@ _UNHEARD = ConnectorState()
 
 
 _own = attrgetter(*(name for name in ConnectorState.__struct_fields__ if name not in (*MEMORY, "recent")))
+"""Of a connector's state all that its fact is worked out from, but for what learning looks at."""
 
 
 class KeptFact(NamedTuple):
