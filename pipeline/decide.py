@@ -171,6 +171,7 @@ def _group_view(group: GroupNow, loads: list[tuple[float, ...]], suns: dict[int,
         budget_a=None if budget_a is None else round(budget_a, DECIMALS) + 0.0,
         window=view(group.window, capacity, group.forecast_w) if group.window and capacity else None,
         meter_state=group.meter_age,
+        limits_w={b.by.removeprefix("limit "): round(b.value, DECIMALS) for b in group.power_limits} or None,
     )
 
 
@@ -204,6 +205,7 @@ def _connector_view(fact: Fact, target: Share, released: Released, held_a: list[
         limit_a=round(released.limit_a, 6),
         reserved_a=round(held_a[fact.socket.index], DECIMALS),
         binding=binding,
+        phases=None if fact.one_use is None else 1 if released.one_phase else fact.socket.connector.phases,
     )
 
 

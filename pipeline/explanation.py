@@ -29,9 +29,10 @@ def _what(name: str, view: ConnectorView) -> str:
             return f"{name} reports a fault and is offered {_n(view.limit_a)} A."
         case "waiting":
             return f"{name} wants {_n(view.wanted_a)} A and has to wait."
+    on = "on one phase alone" if view.phases == 1 else "per phase"
     if view.limit_a >= view.wanted_a:
-        return f"{name} may draw {_n(view.limit_a)} A per phase, all that it wants."
-    return f"{name} may draw {_n(view.limit_a)} A per phase of the {_n(view.wanted_a)} A that it wants."
+        return f"{name} may draw {_n(view.limit_a)} A {on}, all that it wants."
+    return f"{name} may draw {_n(view.limit_a)} A {on} of the {_n(view.wanted_a)} A that it wants."
 
 
 def _n(value: float) -> str:
@@ -97,7 +98,9 @@ def _limit(decision: Decision, view: ConnectorView, rest: str) -> str:
     group = _group(decision, name)
     phases = [p for p, by in enumerate(group.limited_by) if by == f"limit {source}"] if group is not None else []
     if group is None or not phases:
-        return f"A limit on the power of group {name}, set from outside ({source}), allows no more."
+        limit_w = (group.limits_w or {}).get(source) if group is not None else None
+        said = "A limit" if limit_w is None else f"A limit of {limit_w:.0f} W"
+        return f"{said} on the power of group {name}, set from outside ({source}), allows no more."
     tightest = min(phases, key=lambda p: (group.headroom_a[p], p))
     return f"On L{tightest + 1} a limit from outside ({source}) on group {name} {_leaves(group, tightest)}."
 

@@ -179,6 +179,8 @@ class GroupView(Struct, frozen=True, kw_only=True, gc=False):
     budget_a: float | None = None
     window: WindowView | None = None
     meter_state: Literal["fresh", "stale", "lost"] | None = None
+    limits_w: dict[str, float] | None = None
+    """The limits on its import that are in force, by source, where there are any."""
 
 
 class ConnectorView(Struct, frozen=True, kw_only=True, gc=False):
@@ -192,6 +194,8 @@ class ConnectorView(Struct, frozen=True, kw_only=True, gc=False):
     limit_a: float
     reserved_a: float
     binding: str
+    phases: int | None = None
+    """On how many phases it is told to charge, where that is chosen (`can_switch`)."""
 
 
 class Alarm(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):

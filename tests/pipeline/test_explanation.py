@@ -111,10 +111,19 @@ def test_limit_in_amperes() -> None:
 
 
 def test_limit_in_watts() -> None:
-    """A decision does not say the watts of a limit, so neither does its explanation."""
-    assert f"{GETS} A limit on the power of group garage, set from outside (dso), allows no more." == told(
-        "limit garage dso"
-    )
+    """Its watts; an older decision does not say them, so neither does its explanation."""
+    rest = "on the power of group garage, set from outside (dso), allows no more."
+
+    assert f"{GETS} A limit of 4200 W {rest}" == told("limit garage dso", group(limits_w={"dso": 4200.0}))
+    assert f"{GETS} A limit {rest}" == told("limit garage dso")
+
+
+def test_one_phase() -> None:
+    """A car that is switched down draws on one phase."""
+    assert (
+        "CP-1/1 may draw 16 A on one phase alone, all that it wants. More than that the connector cannot give."
+        == told("max_a", limit_a=16.0, target_a=16.0, phases=1)
+    )  # fmt: skip
 
 
 def test_window() -> None:
