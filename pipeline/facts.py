@@ -208,13 +208,12 @@ def _fact(
         fixed=not online or silent or held.over_draw or held.stuck or leaving is not None,
         min_a=socket.min_a,
         max_a=socket.max_a,
-        place=(suspended, -socket.connector.priority, _queued_ms(own, own.turned_ms), socket.key),
+        place=(suspended, -socket.connector.priority, _queued_ms(own), socket.key),
     )
 
 
-def _queued_ms(own: ConnectorState, turned_ms: int | None) -> int:
-    arrived_ms = own.wants_since_ms or 0
-    return arrived_ms if turned_ms is None else max(turned_ms, arrived_ms)
+def _queued_ms(own: ConnectorState) -> int:
+    return max(own.turned_ms or 0, own.wants_since_ms or 0)
 
 
 def _held_on_its_phases(own: ConnectorState, control: Control, now_ms: int) -> bool:
