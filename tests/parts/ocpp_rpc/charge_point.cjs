@@ -64,7 +64,7 @@ client.handle('TriggerMessage', ({ params }) => {
 });
 client.on('strictValidationFailure', (failure) => say('strict', { failure: String(failure.error?.message ?? failure) }));
 client.on('close', ({ code }) => { say('closed', { code }); process.exit(0); });
-process.stdin.on('data', (text) => { rejecting = text.toString().includes('reject'); });
+process.stdin.on('data', () => { rejecting = true; say('rejecting', {}); });
 process.stdin.on('end', () => process.exit(0));
 
 async function report() {
