@@ -23,6 +23,7 @@ WAITING = frozenset({"embedded", "kafka", "influxdb", "mosquitto", "node", "slow
 """Marks of tests that wait for other processes most of the time."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One process runs all that wait, so that each real part is started once; the other what only computes."""
     for item in items:

@@ -6,8 +6,12 @@ A part that cannot be had is a skip with its reason, and a failure where `CI=tru
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import socket
+import tempfile
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
@@ -22,6 +26,26 @@ def cache() -> Path:
     """The folder that outlives runs."""
     folder = Path(os.environ.get("SUNSHAVE_CACHE", Path.home() / ".cache" / "sunshave"))
     folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def installed(name: str, install: Callable[[Path], object]) -> Path:
+    """A folder of the cache, made by `install` (in an empty one) where it is not there yet.
+
+    It is complete, or not there at all: an interrupted install leaves nothing. Of several processes that want it one
+    installs, and the others wait.
+    """
+    folder = cache() / name
+    with (cache() / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            work = Path(tempfile.mkdtemp(dir=cache(), prefix=f"{name}-"))
+            try:
+                install(work)
+                work.chmod(0o755)
+                work.rename(folder)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
     return folder
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from tests.parts import cache, free_port, missing, used
+from tests.parts import free_port, installed, missing, used
 from tests.parts.waiting import wait_for_port, wait_until
 
 VERSION = "1.8.10"
@@ -151,18 +151,15 @@ def running_influxd(*, auth: bool = False) -> Iterator[Node]:
 
 
 def _binary() -> Path:
-    """The server. It is complete, or not there at all: an interrupted build leaves nothing."""
-    binary = cache() / f"influxd-{VERSION}" / "influxd"
-    if not binary.exists():
-        _build(binary.parent)
+    """The server."""
+    binary = installed(f"influxd-{VERSION}", _build) / "influxd"
     used["influxdb"] = VERSION
     return binary
 
 
-def _build(folder: Path) -> None:
+def _build(work: Path) -> None:
     if shutil.which("go") is None:
         missing("InfluxDB", "there is no go on the PATH")
-    work = Path(tempfile.mkdtemp(dir=cache(), prefix="influxd-build-"))
     try:
         result = subprocess.run(
             ["go", "install", f"github.com/influxdata/influxdb/cmd/influxd@v{VERSION}"],
@@ -172,11 +169,7 @@ def _build(folder: Path) -> None:
             text=True,
             timeout=BUILD_S,
         )
-        if result.returncode:
-            missing("InfluxDB", f"go could not build it: {result.stderr[-400:].strip()}")
-        work.chmod(0o755)
-        work.rename(folder)
     except subprocess.TimeoutExpired:
         missing("InfluxDB", f"go was not done in {BUILD_S} s")
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    if result.returncode:
+        missing("InfluxDB", f"go could not build it: {result.stderr[-400:].strip()}")

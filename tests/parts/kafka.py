@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from kafka.admin import KafkaAdminClient
 
-from tests.parts import cache, free_port, missing, used
+from tests.parts import free_port, installed, missing, used
 from tests.parts.waiting import wait_for_port, wait_until
 
 VERSION = "4.1.1"
@@ -205,27 +205,23 @@ def _java(*arguments: str) -> str:
 
 
 def _jars() -> Path:
-    """The folder of the jars. They are complete, or not there at all: an interrupted download leaves nothing."""
-    folder = cache() / f"kafka-{VERSION}"
-    for tool in ("java", *(() if folder.exists() else ("mvn",))):
-        if shutil.which(tool) is None:
-            missing("Apache Kafka", f"there is no {tool} on the PATH")
-    if not folder.exists():
-        _download(folder)
+    """The folder of the jars."""
+    if shutil.which("java") is None:
+        missing("Apache Kafka", "there is no java on the PATH")
+    folder = installed(f"kafka-{VERSION}", _download)
     used["kafka"] = VERSION
     return folder
 
 
-def _download(folder: Path) -> None:
-    work = Path(tempfile.mkdtemp(dir=cache(), prefix="kafka-download-"))
+def _download(work: Path) -> None:
+    if shutil.which("mvn") is None:
+        missing("Apache Kafka", "there is no mvn on the PATH")
+    pom = work / "pom.xml"
+    pom.write_text(_POM, encoding="utf-8")
+    command = ["mvn", "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={work}"]
     try:
-        (work / "pom.xml").write_text(_POM, encoding="utf-8")
-        command = ["mvn", "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={work / 'libs'}"]
         result = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=DOWNLOAD_S)
-        if result.returncode:
-            missing("Apache Kafka", f"Maven could not get it: {result.stdout[-400:].strip()}")
-        (work / "libs").rename(folder)
     except subprocess.TimeoutExpired:
         missing("Apache Kafka", f"Maven was not done in {DOWNLOAD_S} s")
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    if result.returncode:
+        missing("Apache Kafka", f"Maven could not get it: {result.stdout[-400:].strip()}")

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.parts import cache, missing, used
+from tests.parts import installed, missing, used
 
 HERE = Path(__file__).parent / "ocpp_rpc"
 INSTALL_S = 180.0
@@ -20,22 +20,17 @@ def ocpp_rpc_command() -> list[str]:
     if node is None or npm is None:
         missing("ocpp-rpc", "Node.js with npm is not installed")
     version = json.loads((HERE / "package.json").read_text())["dependencies"]["ocpp-rpc"]
-    folder = cache() / f"ocpp-rpc-{version}"
-    if not (folder / ".installed").exists():
-        _install(npm, folder)
-    shutil.copy(HERE / "charge_point.cjs", folder / "charge_point.cjs")
+    folder = installed(f"ocpp-rpc-{version}", lambda work: _install(npm, work))
     used["ocpp-rpc"] = version
-    return [node, str(folder / "charge_point.cjs")]
+    return ["env", f"NODE_PATH={folder / 'node_modules'}", node, str(HERE / "charge_point.cjs")]
 
 
-def _install(npm: str, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(HERE / "package.json", folder / "package.json")
+def _install(npm: str, work: Path) -> None:
+    shutil.copy(HERE / "package.json", work / "package.json")
     command = [npm, "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_S, check=False)
+        done = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=INSTALL_S, check=False)
     except subprocess.TimeoutExpired:
         missing("ocpp-rpc", f"npm install took more than {INSTALL_S:g} s")
     if done.returncode != 0:
         missing("ocpp-rpc", f"npm install failed: {done.stderr.strip()[-300:]}")
-    (folder / ".installed").touch()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,17 @@ import pytest
 from pipeline.moments import rfc3339
 from pipeline.records import CHARGERS, LOCATIONS, SETPOINTS
 from tests.parts.brokers import Broker
-from tests.parts.stream import House, again_and_again, house, now_ms, prepared, service, show, workers_on
+from tests.parts.stream import House, Stream, again_and_again, house, now_ms, prepared, service, show, workers_on
 
 
 @pytest.mark.slow
 def test_the_last_word_about_a_charger_that_moved_is_its_new_locations(broker: Broker, tmp_path: Path) -> None:
     """The old one ends with 0 A and a null value; what the new one says comes behind them, long before its renewal."""
-    stream = prepared(broker)
+    with closing(prepared(broker)) as stream:
+        _move(broker, stream, tmp_path)
+
+
+def _move(broker: Broker, stream: Stream, tmp_path: Path) -> None:
     home = House(stream, "home")
     before = house(home.name) | {"control": {"ack_s": 2}}
     moving = before["chargers"][1]
@@ -47,4 +52,3 @@ def test_the_last_word_about_a_charger_that_moved_is_its_new_locations(broker: B
     assert (0.0, "removed") in {(value["limit_a"], value["reason"]) for value in said() if value is not None}
     assert said()[-1] in said()[: locations().index(None)]
     show(tmp_path)
-    stream.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -37,22 +38,22 @@ main()
 @pytest.mark.slow
 def test_what_is_polled_before_the_streams_run_is_not_lost(broker: Broker, tmp_path: Path) -> None:
     """A reading that came in while nobody was there is folded by the next worker, however its start is timed."""
-    stream = prepared(broker)
-    home = House(stream, "home", charging={"A": False, "B": False})
-    stream.put(LOCATIONS, home.name, house(home.name))
-    first = Worker(broker, tmp_path / "worker-0.log")
-    try:
+    with closing(prepared(broker)) as stream:
+        home = House(stream, "home", charging={"A": False, "B": False})
+        stream.put(LOCATIONS, home.name, house(home.name))
+        first = Worker(broker, tmp_path / "worker-0.log")
+        try:
+            home.read_once()
+            stream.wait(lambda: stream.decisions(home.name))
+        finally:
+            assert 0 == first.stop()
+        home.charging["A"], home.house_a = True, 7.0
         home.read_once()
-        stream.wait(lambda: stream.decisions(home.name))
-    finally:
-        assert 0 == first.stop()
-    home.charging["A"], home.house_a = True, 7.0
-    home.read_once()
-    second = SlowToBegin(broker, tmp_path / "worker-1.log")
-    try:
-        stream.wait(lambda: stream.decisions(home.name)[-1]["connectors"][0]["state"] == "charging")
-        stream.wait(lambda: stream.decisions(home.name)[-1]["groups"][0]["unmanaged_a"] == [7.0])
-        assert 0 == second.stop()
-    finally:
-        second.process.kill()
-        show(tmp_path)
+        second = SlowToBegin(broker, tmp_path / "worker-1.log")
+        try:
+            stream.wait(lambda: stream.decisions(home.name)[-1]["connectors"][0]["state"] == "charging")
+            stream.wait(lambda: stream.decisions(home.name)[-1]["groups"][0]["unmanaged_a"] == [7.0])
+            assert 0 == second.stop()
+        finally:
+            second.process.kill()
+            show(tmp_path)

@@ -16,8 +16,16 @@ import pytest
 
 from tests.parts import used
 
-BEGIN = "from sunshave import start; start._leave_when_told(); print('begun', flush=True); start.run()"
-"""As installed; the line says that Python has started, before which no program can be polite."""
+BEGIN = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from sunshave import start
+start._leave_when_told()
+print("begun", flush=True)
+start.run()
+"""
+"""As installed and begun at a terminal: tests that run in the background may be deaf to Ctrl-C. The line says that
+Python has started, before which no program can be polite."""
 NOBODY = "127.0.0.1:1"
 FILES = {
     "meters.yaml": "- {location: a, meter: m, type: p1-tcp, host: 127.0.0.1, port: 1, variant: fluvius}",
