@@ -7,15 +7,16 @@ rotation that fits the meter allows.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import add, sub
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from pipeline.facts import Fact
 from pipeline.orders import TAKES_MS, least_told_a, most_obeyed_a, most_told_a, obeyed_from_ms
+from pipeline.rotations import least_together
 from pipeline.state import MeterPoint, Reading
 from topology.phases import Wiring
 from topology.tree import Tree
@@ -33,8 +34,19 @@ PER_A = 10**12
 """Sums of bounds are in picoamperes: whole numbers, so that a part can be replaced in a sum without a trace."""
 
 Vector = tuple[float, ...]
+"""Amperes per phase. Where a rotation of the location is not known, their sum is one more entry (`with_sum`)."""
 Span = tuple[int, ...]
-"""Bounds in picoamperes: least, most and risen, one after the other."""
+"""Bounds in picoamperes, one after the other: least, most and risen."""
+
+
+def with_sum(tree: Tree, load_a: Vector) -> Vector:
+    """A load per phase, and its sum where a car's place is not known: what it draws in all is known nevertheless."""
+    return load_a if tree.rotations_known else (*load_a, sum(load_a))
+
+
+def entries(tree: Tree) -> int:
+    """How long the vectors of a location are."""
+    return tree.phases if tree.rotations_known else tree.phases + 1
 
 
 class Draw(Struct, frozen=True, gc=False):
@@ -95,7 +107,7 @@ class Course:
         stretch = bisect_right(self._whole_turns_ms if whole else self._turns_ms, point.at_ms), whole
         found = self._found.get(stretch)
         if found is None:
-            draw = _draw(tree, point, self.car, None)
+            draw = _draw(tree, point, self.car, self.car.socket.ways[0])
             found = self._found[stretch] = draw, _span(draw.bounds)
         return found
 
@@ -112,7 +124,11 @@ def _turns_ms(car: Fact) -> list[int]:
 
 
 def _span(bounds: Bounds) -> Span:
-    return tuple([round(a * PER_A) for a in (*bounds.least_a, *bounds.most_a, *bounds.risen_a)])
+    return _whole((*bounds.least_a, *bounds.most_a, *bounds.risen_a))
+
+
+def _whole(amperes: Iterable[float]) -> Span:
+    return tuple([round(a * PER_A) for a in amperes])
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +145,7 @@ def total_at(tree: Tree, point: MeterPoint, cars: list[Course]) -> Total:
         spans = [each.spans.get(point.at_ms) or each.span(tree, point) for each in cars]
     else:
         spans = [_span(draw.bounds) for draw in draws_at(tree, point, cars)]
-    return _total(tree, tuple(map(sum, zip(*spans, strict=True))) if spans else (0,) * (3 * tree.phases))
+    return _total(tree, tuple(map(sum, zip(*spans, strict=True))) if spans else (0,) * (3 * entries(tree)))
 
 
 def total_with(tree: Tree, before: Total, point: MeterPoint, changed: list[tuple[Course, Course]]) -> Total:
@@ -146,8 +162,8 @@ def total_with(tree: Tree, before: Total, point: MeterPoint, changed: list[tuple
 
 
 def _total(tree: Tree, span: Span) -> Total:
-    phases, amperes = tree.phases, tuple([a / PER_A for a in span])
-    return Total(span, Bounds(amperes[:phases], amperes[phases : 2 * phases], amperes[2 * phases :]))
+    long, amperes = entries(tree), tuple([a / PER_A for a in span])
+    return Total(span, Bounds(amperes[:long], amperes[long : 2 * long], amperes[2 * long :]))
 
 
 def all_placed(cars: list[Course]) -> bool:
@@ -162,8 +178,74 @@ def draws_at(tree: Tree, point: MeterPoint, cars: list[Course]) -> list[Draw]:
         return known
     left = [point.current_a[p] - sum(d.taken_off[p] for d in known if d.exact) for p in range(len(point.current_a))]
     shown = None if min(point.current_a) < 0 else tuple(left)
-    unknown = [_draw(tree, point, each.car, shown) for each in cars if len(each.car.socket.ways) > 1]
-    return sorted(known + unknown, key=lambda d: d.car.socket.name)
+    unknown = [_possible(tree, point, each.car, shown) for each in cars if len(each.car.socket.ways) > 1]
+    return sorted(known + _certain(unknown, shown), key=lambda d: d.car.socket.name)
+
+
+def _possible(tree: Tree, point: MeterPoint, car: Fact, left: Vector | None) -> list[Draw]:
+    """The draws of a car under every rotation that fits the meter, or under all where none does.
+
+    `left`: what the meter shows besides the cars whose place is known; None where that tells nothing.
+    """
+    draws = {(d.taken_off, d.bounds): d for d in [_draw(tree, point, car, way) for way in car.socket.ways]}
+    every = list(draws.values())
+    if left is None:
+        return every
+    return [d for d in every if all(a <= 0 or a <= b + FITS_A for a, b in zip(d.surely_a, left, strict=False))] or every
+
+
+def _certain(possible: list[list[Draw]], left: Vector | None) -> list[Draw]:
+    """What is certain of each car's draw, whatever its rotation; and of what is certain of all together only, shares
+    that they can have."""
+    lowest = [_lowest(draws) for draws in possible]
+    if left is None or len(possible) < 2 or all(len(draws) == 1 for draws in possible):
+        return lowest
+    together = least_together([[(_needs(d, left), _sides(d)) for d in draws] for draws in possible], _whole(left))
+    if together is None:
+        return lowest
+    certain = []
+    more = tuple(map(sub, together, map(sum, zip(*map(_sides, lowest), strict=True))))
+    for draw, draws in zip(lowest, possible, strict=True):
+        own = _sides(draw)
+        room = map(sub, map(max, zip(*map(_sides, draws), strict=True)), own)
+        part = tuple(map(min, room, more))
+        more = tuple(map(sub, more, part))
+        certain.append(_with_sides(draw, tuple(map(add, own, part))))
+    return certain
+
+
+def _needs(draw: Draw, left: Vector) -> Span:
+    """What must be left on each phase for a draw to be there."""
+    return _whole([max(0.0, a - FITS_A) for a in draw.surely_a[: len(left)]])
+
+
+def _lowest(draws: list[Draw]) -> Draw:
+    """A car's draw as far as each of them has it."""
+    if len(draws) == 1:
+        return draws[0]
+
+    def least(vectors: Iterable[Vector]) -> Vector:
+        return tuple(map(min, zip(*vectors, strict=True)))
+
+    bounds = Bounds(
+        least(d.bounds.least_a for d in draws),
+        least(d.bounds.most_a for d in draws),
+        least(d.bounds.risen_a for d in draws),
+    )
+    taken_off, surely_a = least(d.taken_off for d in draws), least(d.surely_a for d in draws)
+    return structs.replace(draws[0], taken_off=taken_off, surely_a=surely_a, bounds=bounds)
+
+
+def _sides(draw: Draw) -> Span:
+    """What of a draw is summed over the cars, one after the other."""
+    return _whole((*draw.taken_off, *draw.surely_a, *draw.bounds.least_a, *draw.bounds.most_a))
+
+
+def _with_sides(draw: Draw, sides: Span) -> Draw:
+    long, amperes = len(draw.taken_off), [a / PER_A for a in sides]
+    taken_off, surely_a, least_a, most_a = (tuple(amperes[i * long : (i + 1) * long]) for i in range(4))
+    bounds = Bounds(least_a, most_a, tuple(map(max, draw.bounds.risen_a, most_a)))
+    return structs.replace(draw, taken_off=taken_off, surely_a=surely_a, bounds=bounds)
 
 
 def measured_until_ms(point: MeterPoint) -> int:
@@ -187,20 +269,20 @@ def _around(reports: list[Reading], point: MeterPoint) -> tuple[int, int]:
     return first, last
 
 
-def _draw(tree: Tree, point: MeterPoint, car: Fact, left: Vector | None) -> Draw:
-    phases = tree.phases
+def _draw(tree: Tree, point: MeterPoint, car: Fact, way: Wiring) -> Draw:
+    """A car's draw at a meter reading if it is wired that way."""
     reports = _reports(car)
     first, last = _around(reports, point)
     reading = reports[first] if first >= 0 else None
-    taken_off = _taken_off(phases, car, reading, left)
+    taken_off = _load(tree, way, reading)
     if reading is None or taken_off is None:
-        nothing = (0.0,) * phases
+        nothing = (0.0,) * entries(tree)
         return Draw(car, reading, False, nothing, nothing, Bounds(nothing, nothing, nothing), 0.0, 0.0)
     assert reading.current_a is not None
     around = reports[first : last + 2]
-    loads = [_taken_off(phases, car, each, left) for each in around]
+    loads = [_load(tree, way, each) for each in around]
     closed = last + 1 < len(reports) and loads[-1] is not None
-    bounds = _between(car, point, loads, around, closed)
+    bounds = _between(car, point, loads, around, _on(tree, car), closed)
     return Draw(
         car=car,
         reading=reading,
@@ -208,35 +290,21 @@ def _draw(tree: Tree, point: MeterPoint, car: Fact, left: Vector | None) -> Draw
         taken_off=taken_off,
         surely_a=bounds.least_a if closed else taken_off,
         bounds=bounds,
-        total_a=sum(_site_load(phases, car.socket.ways[0], reading.current_a)),
+        total_a=sum(taken_off[: tree.phases]),
         power_per_volt=_power_per_volt(tree, reading.current_a),
     )
 
 
-def _taken_off(phases: int, car: Fact, reading: Reading | None, left: Vector | None) -> Vector | None:
-    """A reported draw on the building's phases, as far as every rotation allows that fits the meter.
+def _on(tree: Tree, car: Fact) -> Vector:
+    """What one ampere of a car is at most, on each phase and in all."""
+    return car.use.on if tree.rotations_known else (*car.use.on, car.use.total)
 
-    `left`: what the meter shows besides the cars whose place is known; None where that tells nothing.
-    """
-    loads = _loads(phases, car, reading)
-    if loads is None:
+
+def _load(tree: Tree, way: Wiring, reading: Reading | None) -> Vector | None:
+    """A reported draw on the building's phases under one wiring; None where nothing was said."""
+    if reading is None or reading.current_a is None or len(reading.current_a) != len(way):
         return None
-    if len(loads) == 1:
-        return loads[0]
-    fitting = loads
-    if left is not None:
-        fitting = [x for x in loads if all(x[p] <= 0 or x[p] <= left[p] + FITS_A for p in range(phases))] or loads
-    return tuple(min(x[p] for x in fitting) for p in range(phases))
-
-
-def _loads(phases: int, car: Fact, reading: Reading | None) -> list[Vector] | None:
-    """A reported draw on the building's phases under each wiring that it may have; None where nothing was said."""
-    ways = car.socket.ways
-    if reading is None or reading.current_a is None or len(reading.current_a) != len(ways[0]):
-        return None
-    if len(ways) == 1:
-        return [_site_load(phases, ways[0], reading.current_a)]
-    return [_site_load(phases, way, reading.current_a) for way in ways]
+    return with_sum(tree, _site_load(tree.phases, way, reading.current_a))
 
 
 @lru_cache(maxsize=8192)
@@ -266,12 +334,12 @@ def _reports(car: Fact) -> list[Reading]:
 
 
 def _between(
-    car: Fact, point: MeterPoint, loads: Sequence[Vector | None], around: list[Reading], closed: bool
+    car: Fact, point: MeterPoint, loads: Sequence[Vector | None], around: list[Reading], on: Vector, closed: bool
 ) -> Bounds:
     """The bounds of one car from its reports around a meter reading.
 
-    `loads`: what they said, the first is known. `closed`: whether the last of them is certainly newer than the meter's,
-    and said something.
+    `loads`: what they said, the first is known. `on`: what one ampere of it is at most. `closed`: whether the last of
+    them is certainly newer than the meter's, and said something.
     """
     assert loads[0] is not None
     if around[0].at_ms == point.at_ms:
@@ -280,22 +348,23 @@ def _between(
     most_a = said[0] if len(said) == 1 else tuple(map(max, *said))
     if closed:
         told_a = least_told_a(car.state, around[0].at_ms, around[-1].at_ms)
-        return Bounds(tuple([min(*phase, told_a) for phase in zip(*said, strict=True)]), most_a, most_a)
-    risen_a = _risen_a(car, most_a, point.at_ms)
+        least_a = map(min, *said, [told_a * max(1.0, each) for each in on])
+        return Bounds(tuple(least_a), most_a, most_a)
+    risen_a = _risen_a(car, most_a, on, point.at_ms)
     obeyed = most_obeyed_a(car.state, point.at_ms)
     if obeyed is not None and not car.reservation.lapsing:  # else it may have gone to its fallback
-        cap_a = [obeyed[0] * on for on in car.use.on]
+        cap_a = [obeyed[0] * each for each in on]
         if around[-1].at_ms < obeyed[1]:
             most_a = tuple(map(min, most_a, cap_a))
         risen_a = tuple(map(max, most_a, map(min, risen_a, cap_a)))
     return Bounds((0.0,) * len(most_a), most_a, risen_a)
 
 
-def _risen_a(car: Fact, load_a: Vector, at_ms: int) -> Vector:
+def _risen_a(car: Fact, load_a: Vector, on: Vector, at_ms: int) -> Vector:
     """What a car may have risen to since it reported, at a meter reading. What it was told at that moment or later it
     cannot have obeyed yet: else a raise would explain away the very load that it was made beside."""
     held_a = car.reservation.held_a
     told = car.state.told
     if told and told[-1][0] >= at_ms:
         held_a = min(held_a, most_told_a(car.state, at_ms, car.socket.fallback_a))
-    return tuple([max(a, held_a * on) for a, on in zip(load_a, car.use.on, strict=True)])
+    return tuple([max(a, held_a * each) for a, each in zip(load_a, on, strict=True)])

@@ -21,9 +21,11 @@ from pipeline.draws import (
     Vector,
     all_placed,
     draws_at,
+    entries,
     measured_until_ms,
     total_at,
     total_with,
+    with_sum,
 )
 from pipeline.facts import Fact
 from pipeline.memo import Memo
@@ -66,7 +68,7 @@ def difference(
         return None
     assert node.meter is not None
     below = list(cars) if node.meter.includes_chargers else []
-    load = _remembered(meter, phases)
+    load = _remembered(tree, meter)
     wander, settled, settled_ms = meter.wander, load, meter.settled_ms
     points = [p for p in meter.recent if p.at_ms > settled_ms and len(p.current_a) == phases] or [meter.newest]
     reported_ms = _reported_ms(below, now_ms)
@@ -74,16 +76,16 @@ def difference(
     too_old_ms = points[-OPEN_READINGS].at_ms if len(points) > OPEN_READINGS else -1
     if load is None:
         first = draws_at(tree, points[0], courses)
-        load = first_load(_less(points[0], [d.surely_a for d in first]))
+        load = first_load(_less(tree, points[0], [d.surely_a for d in first]))
     for i, (point, total) in enumerate(zip(points, _totals(tree, node, points, courses, memo), strict=True)):
         at_ms = now_ms if i == len(points) - 1 else point.at_ms
-        load = next_load(load, point.current_a, total.bounds, point.at_ms, at_ms)
+        load = next_load(load, with_sum(tree, point.current_a), total.bounds, point.at_ms, at_ms)
         if point.at_ms > meter.walked_ms:
-            wander = noted(wander, load.load_a, point.current_a)
+            wander = noted(wander, load.load_a[:phases], point.current_a)
         if measured_until_ms(point) <= reported_ms or point.at_ms <= too_old_ms:
             settled, settled_ms = load, point.at_ms
     power_w, excess_a = _powers(tree, node, points[-1], draws_at(tree, points[-1], courses), load)
-    return Difference(load.load_a, power_w, excess_a, settled_ms, settled, points[-1].at_ms, wander)
+    return Difference(load.load_a[:phases], power_w, excess_a, settled_ms, settled, points[-1].at_ms, wander)
 
 
 def _totals(tree: Tree, node: Node, points: list[MeterPoint], courses: list[Course], memo: Memo) -> Iterable[Total]:
@@ -104,12 +106,14 @@ def _totals(tree: Tree, node: Node, points: list[MeterPoint], courses: list[Cour
     return found.values()
 
 
-def _remembered(meter: MeterState, phases: int) -> Load | None:
-    """The load at the newest settled reading."""
-    if meter.unmanaged_a is None or len(meter.unmanaged_a) != phases:
+def _remembered(tree: Tree, meter: MeterState) -> Load | None:
+    """The load at the newest settled reading. Its sum is not needed any more, or not yet there, in another version."""
+    load_a = meter.unmanaged_a
+    if load_a is None or len(load_a) < tree.phases or len(load_a) > tree.phases + 1:
         return None
-    since_ms = tuple(meter.rises_ms.get(p) for p in range(phases))
-    return Load(meter.unmanaged_a, since_ms)
+    if len(load_a) != entries(tree):
+        load_a = with_sum(tree, load_a[: tree.phases])
+    return Load(load_a, tuple(meter.rises_ms.get(p) for p in range(len(load_a))))
 
 
 def _reported_ms(cars: list[Fact], now_ms: int) -> int:
@@ -117,25 +121,18 @@ def _reported_ms(cars: list[Fact], now_ms: int) -> int:
     return min((c.state.reading.at_ms for c in cars if c.state.reading is not None and not c.silent), default=now_ms)
 
 
-def _less(point: MeterPoint, drawn: list[Sequence[float]]) -> Vector:
+def _less(tree: Tree, point: MeterPoint, drawn: list[Vector]) -> Vector:
     """The meter less what the cars drew."""
-    return tuple(a - sum([each[p] for each in drawn]) for p, a in enumerate(point.current_a))
+    return tuple(a - sum([each[p] for each in drawn]) for p, a in enumerate(with_sum(tree, point.current_a)))
 
 
 def _powers(tree: Tree, node: Node, point: MeterPoint, draws: list[Draw], load: Load) -> tuple[float, float]:
     """The signed power of everything but the cars, and the excess."""
-    put_down = put_down_to_cars(_less(point, [d.taken_off for d in draws]), load.load_a, draws)
-    ramps = {d.car.socket.name: _ramp_a(d, put_down.get(d.car.socket.name)) for d in draws}
-    solar = [d.total_a + ramps[d.car.socket.name] for d in draws if d.car.socket.solar_node == node.index]
-    power_w = point.power_w - sum(_power_w(tree, d, ramps[d.car.socket.name]) for d in draws)
+    put_down = put_down_to_cars(_less(tree, point, [d.taken_off for d in draws]), load.load_a, draws)
+    ramps = {name: sum(ramp_a) if tree.rotations_known else ramp_a[-1] for name, ramp_a in put_down.items()}
+    solar = [d.total_a + ramps.get(d.car.socket.name, 0.0) for d in draws if d.car.socket.solar_node == node.index]
+    power_w = point.power_w - sum(_power_w(tree, d, ramps.get(d.car.socket.name, 0.0)) for d in draws)
     return power_w, -sum(point.current_a) + sum(solar)
-
-
-def _ramp_a(draw: Draw, put_down: Vector | None) -> float:
-    """What is put down to a car besides its reading, as a sum. Of a car whose phases are not known, a part of the
-    reading was not taken off any phase: the meter shows that part again, and it must not count twice."""
-    ramp = sum(put_down) if put_down else 0.0
-    return ramp if ramp <= 0 else max(0.0, ramp - (draw.total_a - sum(draw.taken_off)))
 
 
 def _power_w(tree: Tree, draw: Draw, ramp_a: float) -> float:

@@ -73,6 +73,8 @@ class Tree:
     socket_of: dict[tuple[str, int], int]
     meter_node: dict[str, int]
     meter_ids: frozenset[str]
+    rotations_known: bool
+    """Of all connectors."""
 
     @property
     def phases(self) -> int:
@@ -169,6 +171,7 @@ def build_tree(location: Location) -> Tree:
         socket_of={s.key: s.index for s in sockets},
         meter_ids=frozenset(meters),
         meter_node={n.meter.id: n.index for n in nodes if n.meter is not None},
+        rotations_known=all(len(s.ways) == 1 for s in sockets),
     )
 
 

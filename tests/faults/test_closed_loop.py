@@ -42,17 +42,20 @@ WORLDS = {
     "lossy": (LOSSY, 60, {}),
     "steps": (LATE, 30, {"house_step": 0.01}),
     "fallback": (AWAY, 30, {"fallback_a": 6.0}),
+    "unplaced": (LOSSY, 60, {}),
     "all": (ALL, 150, {"house_step": 0.005}),
 }
 """The faults, how many seconds after a rise of the house an overload is excused (what it takes until the meter is
-heard, a ramp is no longer an excuse (15 s), and the charger has been told, where need be several times), and more."""
+heard, a ramp is no longer an excuse (15 s), and the charger has been told, where need be several times), and more. In
+"unplaced" nobody knows the rotation of most connectors."""
 
 
 def world(name: str, seed: int) -> World:
     """A building of up to four fuses and six connectors."""
     faults, reaction_s, more = WORLDS[name]
     plugs = 2 if "fallback_a" in more else 2 + seed % 5
-    site = Site(seed, groups=1 + seed % 4, plugs=plugs, unbalance=False)
+    unknown = 0.8 if name == "unplaced" else 0.2
+    site = Site(seed, groups=1 + seed % 4, plugs=plugs, unbalance=False, unknown=unknown)
     return World(site, faults, seed, reaction_s, CONTROL, **more)
 
 

@@ -103,6 +103,8 @@ class Site:
     one_class: bool = False
     step_a: float | None = None
     unbalance: bool = True
+    unknown: float = 0.2
+    """Share of the connectors whose rotation nobody knows."""
     fuses: list[Fuse] = field(default_factory=list)
     sockets: list[Plug] = field(default_factory=list)
     grid_phases: int = 3
@@ -145,7 +147,7 @@ class Site:
     def _plug(self, chance: random.Random, i: int) -> Plug:
         phases = min(self.grid_phases, chance.choice([3, 3, 1, 1, 2]))
         letters = "RST"[: self.grid_phases]
-        rotation = "".join(chance.sample(letters, phases)) if chance.random() < 0.8 else "unknown"
+        rotation = "".join(chance.sample(letters, phases)) if chance.random() < 1 - self.unknown else "unknown"
         min_a = chance.choice([6.0, 6.0, 6.0, 8.0, 1.5])
         max_a = min_a + chance.choice([0, 2, 7.3, 10, 26])
         step_a = self.step_a or chance.choice([0.1, 0.1, 0.5, 1.0])
@@ -227,9 +229,11 @@ class Site:
         return found
 
     def true_on(self, plug: Plug) -> list[float]:
-        """Where a connector really is: with an unknown rotation on the first phases, which nobody has told the core."""
+        """Where a connector really is: with an unknown rotation one after the other, which nobody has told the core."""
         letters = "RST"[: self.grid_phases]
-        way = letters[: plug.phases] if plug.rotation == "unknown" else plug.rotation
+        first = (2 * int(plug.charger[1:]) + plug.connector) % len(letters)
+        turned = letters[first:] + letters[:first]
+        way = turned[: plug.phases] if plug.rotation == "unknown" else plug.rotation
         return [float(letter in way) for letter in letters]
 
     def flow_a(self, group: str, draw_a: Mapping[str, float]) -> list[float]:
