@@ -53,7 +53,7 @@ def release(
             released[index] = Released(fact.standing_a or 0.0, above, target.one_phase)
             continue
         if target.target_a <= fact.reservation.held_a + EPS_A:
-            released[index] = _hold(fact, target, control, now_ms)
+            released[index] = _hold(fact, target, rows, uses, found, control, now_ms)
             continue
         ask = _rise(fact, target, rows, uses, soft, found, released, shares, control, now_ms)
         if ask is not None:
@@ -153,13 +153,35 @@ def _exceeded(fact: Fact, target: Share, rows: Rows, uses: list[tuple[int, float
     return None if over is None else _reserved(over, rows, found)
 
 
-def _hold(fact: Fact, target: Share, control: Control, now_ms: int) -> Released:
-    """A limit that needs no room: a decrease, or a rise within what it holds already; only a rise can be held back."""
+def _hold(
+    fact: Fact,
+    target: Share,
+    rows: Rows,
+    uses: list[tuple[int, float]],
+    found: Constraints,
+    control: Control,
+    now_ms: int,
+) -> Released:
+    """A decrease, or a rise within what it holds already; only a rise can be held back."""
     standing_a, limit_a = fact.standing_a, target.target_a
-    if standing_a is not None and limit_a > standing_a + EPS_A and _held_back(fact, control, now_ms):
-        return Released(standing_a, "increase_every_s", target.one_phase)
+    if standing_a is not None and limit_a > standing_a + EPS_A:
+        if _held_back(fact, control, now_ms):
+            return Released(standing_a, "increase_every_s", target.one_phase)
+        over = _over(fact, limit_a, rows, uses, found)
+        if over is not None:
+            return Released(standing_a, _reserved(over, rows, found), target.one_phase)
     new = Released(limit_a, target.binding, target.one_phase)
     return _small_change(fact, new, target, control, now_ms)
+
+
+def _over(fact: Fact, limit_a: float, rows: Rows, uses: list[tuple[int, float]], found: Constraints) -> int | None:
+    """The row that does not carry a limit beside what the others hold: that a connector may not have come down yet is
+    no reason to call it up again before those who are to make room for it have."""
+    held = found.held_on(fact)
+    for row, unit in uses:
+        if rows.left[row] + found.wander[row] + held.get(row, 0.0) - unit * limit_a < -EPS_A:
+            return row
+    return None
 
 
 def _small_change(fact: Fact, new: Released, target: Share, control: Control, now_ms: int) -> Released:
