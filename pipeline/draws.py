@@ -347,7 +347,7 @@ def _between(
     said = [load for load in loads if load is not None]
     most_a = said[0] if len(said) == 1 else tuple(map(max, *said))
     if closed:
-        told_a = least_told_a(car.state, around[0].at_ms, around[-1].at_ms)
+        told_a = least_told_a(car.state, around[0].at_ms, around[-1].at_ms) if _one_car(around) else 0.0
         least_a = map(min, *said, [told_a * max(1.0, each) for each in on])
         return Bounds(tuple(least_a), most_a, most_a)
     risen_a = _risen_a(car, most_a, on, point.at_ms)
@@ -358,6 +358,11 @@ def _between(
             most_a = tuple(map(min, most_a, cap_a))
         risen_a = tuple(map(max, most_a, map(min, risen_a, cap_a)))
     return Bounds((0.0,) * len(most_a), most_a, risen_a)
+
+
+def _one_car(reports: list[Reading]) -> bool:
+    """Whether nobody left in between, as far as the reports tell."""
+    return len({report.transaction for report in reports}) == 1
 
 
 def _risen_a(car: Fact, load_a: Vector, on: Vector, at_ms: int) -> Vector:
