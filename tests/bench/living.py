@@ -66,7 +66,7 @@ class Home:
         self.building.second(self.second, calm=False)
         readings = self.building.chargers(self.second, now_ms)
         came = next((key for _, value in readings if (key := self._came(value))), None)
-        if stepped:
+        if stepped and self.building.flow_a > LIMIT_A:  # not where a car left in this second: nothing is to be said
             self.waits = Waiting(MORE_LOAD, None, now_ms)
         elif came is not None and self.waits is None:
             self.waits = Waiting(A_CAR, came, now_ms)

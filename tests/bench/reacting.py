@@ -75,13 +75,6 @@ def _percentiles(took_ms: list[int], interval_s: float) -> dict[str, float]:
     return {"count": len(took_ms), "p50": float(p50), "p99": float(p99), "max": float(worst)}
 
 
-def _scheduled_s(worker: Worker) -> list[float]:
-    """How long its threads have run, and have waited for a core that others had."""
-    tasks = Path(f"/proc/{worker.process.pid}/task").glob("*/schedstat")
-    both = [task.read_text().split()[:2] for task in tasks]
-    return [sum(int(times[place]) for times in both) / 1e9 for place in range(2)]
-
-
 def measured() -> list[dict[str, Any]]:
     """On a Kafka of its own."""
     with running_kafka() as node, tempfile.TemporaryDirectory() as folder:
