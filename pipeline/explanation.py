@@ -10,6 +10,9 @@ from collections.abc import Callable
 
 from pipeline.records import ConnectorView, Decision, GroupView
 
+NAMED = 3
+"""Connectors that are told by their names. More: nobody reads to the end of the sentence."""
+
 
 def explain(decision: Decision, view: ConnectorView) -> str:
     """Why one connector gets what it gets."""
@@ -175,11 +178,33 @@ def _idle(decision: Decision, view: ConnectorView, rest: str) -> str:
 
 
 def _waiting(decision: Decision, view: ConnectorView, rest: str) -> str:
-    said = "There is not enough left for its minimum; while somebody waits, turns change."
+    said = f"There is not enough left for its minimum{_holders(decision, view)}; while somebody waits, turns change."
     takers = [f"{a.charger}/{a.connector}" for a in decision.alarms if a.kind == "over_draw"]
     if not takers:
         return said
-    return f"{said} {' and '.join(takers)} {'takes' if len(takers) == 1 else 'take'} more than allowed meanwhile."
+    return f"{said} {_listed(takers)} {'takes' if len(takers) == 1 else 'take'} more than allowed meanwhile."
+
+
+def _holders(decision: Decision, view: ConnectorView) -> str:
+    """Who holds how much meanwhile, the largest first."""
+    others = [v for v in decision.connectors if v.reserved_a > 0 and v is not view]
+    if not others:
+        return ""
+    others.sort(key=lambda v: (-v.reserved_a, v.charger, v.connector))
+    named = [f"{v.charger}/{v.connector} holds {_n(v.reserved_a)} A" for v in others[:NAMED]]
+    if len(others) > NAMED:
+        rest_a = sum(v.reserved_a for v in others[NAMED:])
+        named.append(f"{len(others) - NAMED} more hold {_n(rest_a)} A together")
+    return f" while {_listed(named)}"
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _stale(decision: Decision, view: ConnectorView, rest: str) -> str:
+    stays = "it gets nothing" if view.limit_a == 0 else f"it stays at {_n(view.limit_a)} A"
+    return f"The newest reading of {rest} is old, and nothing below it rises: {stays} until that reports again."
 
 
 def _fixed(text: str) -> Callable[[Decision, ConnectorView, str], str]:
@@ -198,7 +223,7 @@ _SENTENCES: dict[str, Callable[[Decision, ConnectorView, str], str]] = {
     "idle": _idle,
     "max_a": _fixed("More than that the connector cannot give."),
     "waiting": _waiting,
-    "stale": _fixed("The newest reading of {rest} is old: nothing below it rises until it reports again."),
+    "stale": _stale,
     "lost": _fixed("Nothing is heard of {rest} any more: everything below it goes to its fallback."),
     "offline": _fixed("It can be told nothing until it is back."),
     "unbalance": _fixed("Connectors on fewer than three phases may load one phase no further (max_unbalance_a)."),

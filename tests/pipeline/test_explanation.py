@@ -36,7 +36,13 @@ def group(name: str = "garage", **other: Any) -> GroupView:
     return GroupView(group=name, **{**usual, **other})
 
 
-def told(binding: str, *groups: GroupView, alarms: list[Alarm] | None = None, **other: Any) -> str:
+def told(
+    binding: str,
+    *groups: GroupView,
+    alarms: list[Alarm] | None = None,
+    others: list[ConnectorView] | None = None,
+    **other: Any,
+) -> str:
     """What is said of a connector that is bound so."""
     usual: dict[str, Any] = {"state": "charging", "wanted_a": 16.0, "target_a": 6.5, "limit_a": 6.5, "reserved_a": 6.5}
     view = ConnectorView(charger="CP-1", connector=1, binding=binding, **{**usual, **other})
@@ -46,7 +52,7 @@ def told(binding: str, *groups: GroupView, alarms: list[Alarm] | None = None, **
         at=to_moment(START_MS),
         inputs={},
         groups=list(groups) or [group()],
-        connectors=[view],
+        connectors=[view, *(others or [])],
         setpoints=[],
         alarms=alarms or [],
     )
@@ -181,6 +187,33 @@ def test_timer_with_backup() -> None:
     )
 
 
+def holds(n: int, reserved_a: float) -> ConnectorView:
+    """Another connector, and what it holds."""
+    return ConnectorView(
+        charger=f"CP-{n}",
+        connector=1,
+        state="charging",
+        wanted_a=16.0,
+        target_a=reserved_a,
+        limit_a=reserved_a,
+        reserved_a=reserved_a,
+        binding="fuse garage L1",
+    )
+
+
+def test_waiting_while_others_hold_what_is_there() -> None:
+    """They are named with what they hold, the largest first; many are counted together."""
+    few = [holds(2, 6.5), holds(3, 9.5), holds(4, 0.0)]
+    assert told("waiting", others=few, **waits) == (
+        f"{WAITS} There is not enough left for its minimum while CP-3/1 holds 9.5 A and CP-2/1 holds 6.5 A; "
+        "while somebody waits, turns change."
+    )
+    many = [holds(n, float(n)) for n in range(6, 12)]
+    assert "CP-11/1 holds 11 A, CP-10/1 holds 10 A, CP-9/1 holds 9 A and 3 more hold 21 A together; while" in told(
+        "waiting", others=many, **waits
+    )
+
+
 def test_waiting_beside_a_car_that_takes_too_much() -> None:
     """Who takes the current is named."""
     other = Alarm(kind="over_draw", charger="CP-2", connector=1, text="it draws 14.0 A, it was allowed 10 A")
@@ -222,8 +255,14 @@ def test_reservation() -> None:
         (
             "stale meter p1",
             {"target_a": 9.0},
-            (f"{GETS} The newest reading of meter p1 is old: nothing below it rises until it reports again. "
-            "Its fair share is 9 A."),
+            (f"{GETS} The newest reading of meter p1 is old, and nothing below it rises: it stays at 6.5 A until that "
+            "reports again. Its fair share is 9 A."),
+        ),
+        (
+            "stale meter p1",
+            waits,
+            (f"{WAITS} The newest reading of meter p1 is old, and nothing below it rises: it gets nothing until that "
+            "reports again."),
         ),
         (
             "lost meter p1",
