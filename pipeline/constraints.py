@@ -208,8 +208,9 @@ def _signed_loads(tree: Tree, shown: dict[int, Difference], ages: dict[int, Mete
         if own is None:
             signed[index] = seen_above[index] = below
             continue
-        wanders_a = list(kept_free_a(own.wander)) or [0.0] * tree.phases
-        measured = (list(own.unmanaged_a), own.power_w, wanders_a, kept_free_total_a(own.wander))
+        load_a = own.unmanaged_a
+        wanders = kept_free_a(own.wander, load_a), kept_free_total_a(own.wander, load_a)
+        measured = (list(load_a), own.power_w, *wanders)
         lost = ages.get(index) == "lost"
         signed[index] = below if lost else measured
         seen_above[index] = _larger_load(below, measured) if lost else measured

@@ -143,7 +143,8 @@ def _suns(tree: Tree, facts: list[Fact], shown: dict[int, Difference], ages: dic
             group = socket.charger.group if node is None else tree.nodes[node].group.id
             by_meter[key] = Sun(group, None)
             if known and node is not None:
-                by_meter[key] = Sun(group, shown[node].excess_a, kept_free_total_a(shown[node].wander))
+                wander_a = kept_free_total_a(shown[node].wander, shown[node].unmanaged_a)
+                by_meter[key] = Sun(group, shown[node].excess_a, wander_a)
         suns[socket.index] = by_meter[key]
     return suns
 

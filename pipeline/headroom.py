@@ -81,7 +81,7 @@ def difference(
         at_ms = now_ms if i == len(points) - 1 else point.at_ms
         load = next_load(load, with_sum(tree, point.current_a), total.bounds, point.at_ms, at_ms)
         if point.at_ms > meter.walked_ms:
-            wander = noted(wander, load.load_a[:phases], point.current_a)
+            wander = noted(wander, point.at_ms, load.load_a[:phases])
         if measured_until_ms(point) <= reported_ms or point.at_ms <= too_old_ms:
             settled, settled_ms = load, point.at_ms
     power_w, excess_a = _powers(tree, node, points[-1], draws_at(tree, points[-1], courses), load)

@@ -16,9 +16,10 @@ from msgspec import Struct, field
 
 from pipeline.records import CHARGERS, FEEDBACK, LOCATIONS
 
-VERSION = 2
+VERSION = 3
 """Written first into every encoded state. A worker reads states of its own version and of those before it; fields that
-are only added, at the end of a struct, need no new one. 1: a rise of a meter was put down to single cars."""
+are only added, at the end of a struct, need no new one. 1: a rise of a meter was put down to single cars. 2: a load's
+wander was the spread between one reading and the next."""
 
 RECENT_READINGS = 64
 """Readings kept per source between two written decisions. Fewer: a rise may be put down to the wrong moment; more:
@@ -126,15 +127,21 @@ class MeterPoint(Struct, array_like=True, gc=False):
 
 
 class Wander(Struct, array_like=True, gc=False):
-    """How the unmanaged load of a meter moves from reading to reading (`pipeline.wander`), per phase."""
+    """Between which bounds the unmanaged load of a meter went lately (`pipeline.wander`): hundredths of amperes per
+    phase, and of the sum over the phases."""
 
+    heard: int
+    """How many readings there were."""
+    since_ms: int
+    """The first of the span that is not over."""
     readings: int
-    load_a: tuple[float, ...]
-    meter_a: tuple[float, ...]
-    level_a: tuple[float, ...]
-    spread_a: tuple[float, ...]
-    steady: tuple[int, ...] = ()
-    """Readings since the load's last step."""
+    """How many of that."""
+    low: tuple[int, ...]
+    high: tuple[int, ...]
+    spans: list[tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=list)
+    """Lowest and highest of those before, oldest first."""
+    ranges: tuple[int, ...] = ()
+    """The median of how far apart those are."""
 
 
 class Past(Struct, array_like=True, gc=False):
@@ -290,16 +297,16 @@ def decode_state(data: bytes) -> LocationState:
     version, content = _VERSIONED.decode(data)
     if version > VERSION:
         raise ValueError(f"a state of version {version}, this worker reads up to {VERSION}")
-    return _STATE.decode(content) if version == VERSION else _from_version_1(msgspec.msgpack.decode(content))
+    return _STATE.decode(content) if version == VERSION else _from_before(version, msgspec.msgpack.decode(content))
 
 
-def _from_version_1(state: list[Any]) -> LocationState:
-    """Whose ramp it was is found out anew; what was unmanaged is kept."""
-    meters = LocationState.__struct_fields__.index("meters")
-    rises = MeterState.__struct_fields__.index("rises_ms")
-    for meter in state[meters].values():
-        if len(meter) > rises:
-            meter[rises] = {}
+def _from_before(version: int, state: list[Any]) -> LocationState:
+    """Of the load only how much is unmanaged is kept; whose ramp it was, and how it wanders, is found out anew."""
+    fields = MeterState.__struct_fields__
+    for meter in state[LocationState.__struct_fields__.index("meters")].values():
+        for name, nothing in (("rises_ms", {}), ("wander", None)) if version == 1 else (("wander", None),):
+            if len(meter) > fields.index(name):
+                meter[fields.index(name)] = nothing
     return msgspec.convert(state, LocationState, strict=False)
 
 

@@ -40,6 +40,15 @@ def test_a_state_of_version_1_is_read() -> None:
     assert _state() == decode_state(msgspec.msgpack.encode((1, old)))
 
 
+def test_a_state_of_version_2_is_read() -> None:
+    """There the wander of a load was the spread of its differences; everything else is kept."""
+    old = msgspec.msgpack.decode(msgspec.msgpack.encode(_state()))
+    meter = old[LocationState.__struct_fields__.index("meters")]["p1"]
+    meter[MeterState.__struct_fields__.index("wander")] = [7, [1.0], [2.0], [1.0], [0.2], [5]]
+
+    assert _state() == decode_state(msgspec.msgpack.encode((2, old)))
+
+
 def test_a_state_of_a_newer_version_is_refused() -> None:
     """Nobody can know what is in it."""
     with pytest.raises(ValueError, match="version"):

@@ -102,6 +102,25 @@ def test_the_export_is_decided_again_the_same(tmp_path: Path) -> None:
     assert total["faults"]["restart"] > 0
 
 
+@pytest.mark.parametrize(("meter_every_s", "flicker_a"), [(1, 1.0), (1, 3.0), (10, 2.0)])
+def test_a_car_beside_a_noisy_house_is_not_told_something_all_the_time(
+    meter_every_s: int, flicker_a: float, tmp_path: Path
+) -> None:
+    """At most 30 setpoints an hour, leases included, though the car uses all that is left but for the noise."""
+    document = {
+        **SMALL,
+        "hours": 2,
+        "meter_every_s": meter_every_s,
+        "house": [{"base_a": [12, 12, 12], "flicker_a": flicker_a}],
+        "cars": [{"charger": "CP-1", "arrives": "17:00", "leaves": "23:00", "energy_kwh": 50}],
+    }
+    [found] = json.loads(simulate(tmp_path, document, "--no-report").stdout)["locations"]
+
+    assert found["setpoints"]["per_car_hour"] <= 30
+    assert found["share_of_ideal"] > 1 - flicker_a / 15
+    assert found["overload"]["avoidable_as"] == 0
+
+
 def test_every_error_is_named_with_its_path(tmp_path: Path) -> None:
     """Wrong values, misspelt keys, and names that the location does not have, all at once; status 2."""
     document = {
