@@ -13,7 +13,7 @@ from pipeline.bursts import loans, may_start
 from pipeline.constraints import Constraints
 from pipeline.facts import Fact
 from pipeline.shares import Share, Shares
-from pipeline.solar import Sun, smart, threshold_a, timer
+from pipeline.solar import Sun, covers, offer_from, smart, threshold_a, timer
 from pipeline.switching import Phases, extra_uses, least_use, phases_of
 from topology.location import Control
 from topology.steps import floor_to_step
@@ -51,18 +51,19 @@ def place(
     if most_a < fact.min_a:
         shares.of[index] = Share(0.0, most_by, fact.on_one)
         return None
-    if sun is not None and not lost and not smart(fact):
-        needs_a = fact.min_a * least_use(fact).total
-        clock = shares.timers[index] = timer(sun, fact.socket, fact.state, needs_a, now_ms)
-        if clock.covered_since_ms is not None or clock.running:
-            sun.promised_a += needs_a
-        if not clock.running:
-            shares.of[index] = Share(0.0, clock.binding, fact.on_one)
-            return None
     low_a = most_a if lost else _least_a(fact, most_a)
     kept_a = fact.socket.fallback_a if fact.reservation.lapsing else 0.0
     more_a = low_a - kept_a
     fits = blocking_row(rows, uses, more_a) is None and (_runs(fact) or _lasts(rows, found, uses, more_a))
+    needs_a = 0.0
+    if sun is not None and not lost and not smart(fact):
+        needs_a = fact.min_a * least_use(fact).total
+        clock = shares.timers[index] = timer(sun, fact.socket, fact.state, needs_a, now_ms)
+        if not clock.running:
+            if fits and clock.covered_since_ms is not None:
+                sun.promised_a += needs_a
+            shares.of[index] = Share(0.0, clock.binding, fact.on_one)
+            return None
     if found.bursts:
         fits = _burst_fits(fact, fits, rows, found, uses, more_a, shares)
     if not fits:
@@ -72,6 +73,8 @@ def place(
         shares.short.add(index)
         return None
     take(rows, uses, more_a)
+    if sun is not None:
+        sun.promised_a += needs_a
     shares.placed.add(index)
     if one:
         shares.phases[index] = Phases(True, fact.state.switch_since_ms)
@@ -170,11 +173,13 @@ def _ask(fact: Fact, low_a: float, high_a: float, order: int, uses: list[tuple[i
     )
 
 
-def idle_offers(idle: list[Fact], rows: Rows, found: Constraints, shares: Shares, control: Control) -> list[Ask]:
+def idle_offers(
+    idle: list[Fact], rows: Rows, found: Constraints, suns: dict[int, Sun], shares: Shares, control: Control
+) -> list[Ask]:
     """Enough for a car that plugs in to start at once, where it fits; after all minimums of those that want."""
     asks: list[Ask] = []
     for fact in sorted(idle, key=lambda f: (-f.socket.connector.priority, f.socket.key)):
-        index = fact.socket.index
+        index, sun = fact.socket.index, suns.get(fact.socket.index)
         offer_a = floor_to_step(min(control.idle_offer_a, fact.max_a), fact.socket.connector.step_a)
         offer_a = max(offer_a, fact.min_a) if offer_a > 0 and fact.socket.mode != "solar_only" else 0.0
         most_a, most_by = ceiling(fact)
@@ -183,10 +188,14 @@ def idle_offers(idle: list[Fact], rows: Rows, found: Constraints, shares: Shares
             offer_a, binding = most_a, most_by
         elif most_a < offer_a:
             offer_a, binding = 0.0, most_by
+        elif sun is not None and offer_a > 0 and not covers(sun, fact, offer_a):
+            offer_a, binding = 0.0, sun.row_name
         if offer_a <= 0 or blocking_row(rows, found.uses[index], offer_a) is not None:
             shares.of[index] = Share(0.0, binding)
             continue
         take(rows, found.uses[index], offer_a)
+        if sun is not None:
+            offer_from(sun, fact, offer_a)
         ask = _ask(fact, offer_a, offer_a, len(shares.order) + len(asks), found.uses[index])
         ask.binding = binding
         asks.append(ask)

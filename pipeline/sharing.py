@@ -80,20 +80,40 @@ def _share_once(
     moved: dict[str, int],
     calm: bool,
 ) -> Shares:
+    """Share; where a Smart Solar car cannot have its threshold, share again, so that Solar Only ones may have that."""
+    queue = in_order([f for f in movable if f.wants], moved)
+    floors_a = {f.socket.index: threshold_a(f) for f in queue if smart(f)}
+    shares, given_a = _share_with(floors_a, queue, movable, fixed, found, suns, control, now_ms, calm)
+    reached_a = {i: min(floor_a, given_a.get(i, 0.0)) for i, floor_a in floors_a.items()}
+    if reached_a != floors_a and any(f.socket.mode == "solar_only" for f in queue):
+        shares, _ = _share_with(reached_a, queue, movable, fixed, found, suns, control, now_ms, calm)
+    return shares
+
+
+def _share_with(
+    floors_a: dict[int, float],
+    queue: list[Fact],
+    movable: list[Fact],
+    fixed: list[Fact],
+    found: Constraints,
+    suns: dict[int, Sun],
+    control: Control,
+    now_ms: int,
+    calm: bool,
+) -> tuple[Shares, dict[int, float]]:
+    """Share while each Smart Solar car takes so much of its sun; and what everybody started is given."""
     rows = found.rows(fixed, calm)
     for fact in movable:
         if fact.reservation.lapsing:
             take(rows, found.uses[fact.socket.index], fact.socket.fallback_a)
     empty = list(rows.left)
-    shares = Shares()
-    queue = in_order([f for f in movable if f.wants], moved)
-    shares.order = {f.socket.index: i for i, f in enumerate(queue)}
+    shares = Shares(order={f.socket.index: i for i, f in enumerate(queue)})
     idle = [f for f in movable if not f.wants]
     for sun in distinct(suns):
         sun.members, sun.others, sun.promised_a = [], [], 0.0
         sun.taken_a = sum(_taken_a(f) for f in (*idle, *fixed) if _sun_of(f, suns) is sun)
         sun.thresholds_a = sum(
-            threshold_a(f) * least_use(f).total for f in queue if _sun_of(f, suns) is sun and smart(f)
+            floors_a[f.socket.index] * least_use(f).total for f in queue if _sun_of(f, suns) is sun and smart(f)
         )
     placed = [(f, place(f, rows, empty, found, _sun_of(f, suns), shares, now_ms)) for f in queue]
     asks: list[Ask] = []
@@ -112,7 +132,7 @@ def _share_once(
         aside_of = _sun_of(fact, suns)
         if aside_of is not None:
             stay_aside(aside_of, fact)
-    asks += idle_offers(idle, rows, found, shares, control)
+    asks += idle_offers(idle, rows, found, suns, shares, control)
     soft: dict[int, list[tuple[int, float]]] = {}
     for sun in distinct(suns):
         soft.update(add_rows(sun, rows, calm))
@@ -122,7 +142,7 @@ def _share_once(
     for ask in asks:
         chosen = shares.phases.get(ask.index)
         shares.of[ask.index] = Share(ask.given_a, ask.binding, chosen is not None and chosen.one)
-    return shares
+    return shares, {ask.index: ask.given_a for ask in asks}
 
 
 def _sun_of(fact: Fact, suns: dict[int, Sun]) -> Sun | None:

@@ -111,6 +111,17 @@ def join(sun: Sun, fact: Fact, ask: Ask, chosen: Phases | None) -> None:
     sun.members.append(_member(fact, use.total, max(ask.low_a, ask.threshold_a)))
 
 
+def covers(sun: Sun, fact: Fact, offer_a: float) -> bool:
+    """Whether an idle connector can be offered so much of what all that want leave of the sun."""
+    spoken_for_a = sum(m.low_a * m.total_per_a for m in sun.members)
+    return sun.free_a is not None and sun.free_a - spoken_for_a >= offer_a * fact.all_use.total - EPS_A
+
+
+def offer_from(sun: Sun, fact: Fact, offer_a: float) -> None:
+    """An idle connector is offered so much, and neither more nor less."""
+    sun.members.append(Member(fact.socket.index, False, 0.0, False, fact.all_use.total, offer_a))
+
+
 def stay_aside(sun: Sun, fact: Fact) -> None:
     """A connector that wants current and has no part in the filling; a Smart Solar one counts where it was started."""
     if not smart(fact):
