@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.meter_fold import FUTURE_MS, ahead, fold_meters
+from pipeline.meter_fold import fold_meters, is_timely, untimely
 from pipeline.moments import to_ms
 from pipeline.orders import note_lapse, note_report
 from pipeline.records import WANTING, ChargerReading, Feedback, Folded, Limit, MeterReading
@@ -69,8 +69,8 @@ def _fold_charger(tree: Tree, state: LocationState, record: ChargerReading, rece
     if wrong:
         return wrong
     at_ms = to_ms(record.at)
-    if at_ms > received_ms + FUTURE_MS:
-        return ahead(at_ms, received_ms)
+    if not is_timely(at_ms, received_ms):
+        return untimely(at_ms, received_ms)
     connector = _connector(state, record.charger, record.connector)
     before = connector.reading
     if before is not None and at_ms <= before.at_ms:
@@ -112,8 +112,8 @@ def _fold_feedback(tree: Tree, state: LocationState, record: Feedback, received_
     if isinstance(socket, str):
         return socket
     at_ms = to_ms(record.at)
-    if at_ms > received_ms + FUTURE_MS:
-        return ahead(at_ms, received_ms)
+    if not is_timely(at_ms, received_ms):
+        return untimely(at_ms, received_ms)
     connector = _connector(state, record.charger, record.connector)
     measured_a = connector.reading.draw_a if connector.reading is not None else 0.0
     limit_a = record.limit_a if record.limit_a is not None else 0.0

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pipeline.energy import note_energy
-from pipeline.moments import to_ms
+from pipeline.moments import EPOCH, to_ms
 from pipeline.records import MeterReading
 from pipeline.state import LocationState, MeterPoint, MeterState
 from topology.location import Capacity
@@ -20,6 +20,8 @@ from topology.tree import Tree
 FUTURE_MS = 10_000
 """A record further ahead than this is a dead letter. Less: a clock that runs fast loses its readings; more: a wrong
 clock holds a reading "newest" for longer than anybody can wait."""
+FIRST_MS = to_ms(EPOCH.replace(year=EPOCH.year + 1))
+"""No reading of ours is older: such a moment is a device's before anybody told it the time."""
 KEPT_POINTS = 32
 """Readings kept per meter between two written decisions (at 1 Hz half a minute; a decision is written every ten
 seconds). Fewer: a rise may be put down to the wrong moment; more: the first decision after a backlog takes longer."""
@@ -56,8 +58,8 @@ def fold_meters(tree: Tree, state: LocationState, run: Sequence[tuple[MeterReadi
             or (voltage_v is not None and len(voltage_v) != phases)
         ):
             refused[place] = _wrong_length(reading, phases)
-        elif at_ms > received_ms + FUTURE_MS:
-            refused[place] = ahead(at_ms, received_ms)
+        elif not is_timely(at_ms, received_ms):
+            refused[place] = untimely(at_ms, received_ms)
         else:
             if own is None:
                 own = runs[reading.meter] = _begin(tree, state, reading.meter)
@@ -74,8 +76,15 @@ def fold_meters(tree: Tree, state: LocationState, run: Sequence[tuple[MeterReadi
     return refused
 
 
-def ahead(at_ms: int, received_ms: int) -> str:
-    """Why a record from the future is a dead letter."""
+def is_timely(at_ms: int, received_ms: int) -> bool:
+    """Whether a record may be of that moment."""
+    return FIRST_MS <= at_ms <= received_ms + FUTURE_MS
+
+
+def untimely(at_ms: int, received_ms: int) -> str:
+    """Why it is a dead letter, where it may not."""
+    if at_ms < FIRST_MS:
+        return f"invalid: at lies before {EPOCH.year + 1}, as of a clock that was never set"
     return f"future: {(at_ms - received_ms) / 1000:.1f} s ahead"
 
 
@@ -92,18 +101,19 @@ def _wrong_length(reading: MeterReading, phases: int) -> str:
 
 def _derived(tree: Tree, reading: MeterReading, at_ms: int) -> MeterPoint:
     """Currents and powers, the one derived from the other where it is missing (measured voltage, else nominal)."""
-    grid = tree.location.grid
-    if reading.current_a is not None:
-        current_a = tuple(reading.current_a)
-        return MeterPoint(at_ms, current_a, grid_power_w(grid.type, grid.voltage_v, current_a))
-    assert reading.power_w is not None
-    measured = reading.voltage_v or [grid.voltage_v] * len(reading.power_w)
+    grid, current_a, power_w = tree.location.grid, reading.current_a, reading.power_w
+    if current_a is not None and reading.voltage_v is None:
+        return MeterPoint(at_ms, tuple(current_a), grid_power_w(grid.type, grid.voltage_v, tuple(current_a)))
+    measured = reading.voltage_v or [grid.voltage_v] * len(power_w or ())
     volts = [
         v if v > grid.voltage_v / 2 else grid.voltage_v for v in measured
     ]  # a dead phase has no voltage to divide by
     if grid.type == "IT" and len(volts) == 3:
         volts = [v / 3**0.5 for v in volts]
-    return MeterPoint(at_ms, tuple(w / v for w, v in zip(reading.power_w, volts, strict=True)), sum(reading.power_w))
+    if current_a is not None:
+        return MeterPoint(at_ms, tuple(current_a), sum([v * a for v, a in zip(volts, current_a, strict=True)]))
+    assert power_w is not None
+    return MeterPoint(at_ms, tuple(w / v for w, v in zip(power_w, volts, strict=True)), sum(power_w))
 
 
 def _note_newest(meter: MeterState, points: list[MeterPoint]) -> None:
