@@ -7,8 +7,9 @@ one mistake is not reported five times.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -49,15 +50,15 @@ class Problem:
 
 def errors(location: Location) -> list[Problem]:
     """Every reason not to run this location; empty when there is none."""
-    found = [
+    return [
         *_timezone(location),
         *_duplicates(location),
         *_references(location),
         *_shape(location),
         *_limits(location),
         *_connectors(location),
+        *_fallbacks(location),
     ]
-    return found or list(_fallbacks(location))
 
 
 def warnings(location: Location) -> list[Problem]:
@@ -180,8 +181,7 @@ def _connectors(location: Location) -> Iterator[Problem]:
             path = f"chargers[{i}].connectors[{j}]"
             if connector.phases > grid.phases:
                 yield Problem(f"{path}.phases", f"{connector.phases} phases on a grid that has {grid.phases}")
-            else:
-                yield from _rotation(grid, connector, path)
+            yield from _rotation(replace(grid, phases=max(grid.phases, connector.phases)), connector, path)
             if not _has_a_step(connector):
                 yield Problem(f"{path}.step_a", "no multiple of step_a lies between min_a and max_a")
 
@@ -201,23 +201,15 @@ def _has_a_step(connector: Connector) -> bool:
 
 
 def _fallbacks(location: Location) -> Iterator[Problem]:
-    """No fuse may be overloaded by what its chargers fall to without us, on any phase."""
-    grid = location.grid
-    sums = {g.id: [0.0] * grid.phases for g in location.groups}
-    for charger in location.chargers:
-        for connector in charger.connectors:
-            on = _booked(grid, connector)
-            fallback_a = connector.max_a if charger.fallback_a is None else charger.fallback_a
-            for phase in range(grid.phases):
-                sums[charger.group][phase] += fallback_a * on[phase]
-    paths = paths_to_root(location)
-    for group in sorted(location.groups, key=lambda g: -len(paths[g.id])):
-        if group.parent is not None:
-            for phase in range(grid.phases):
-                sums[group.parent][phase] += sums[group.id][phase]
+    """No fuse may be overloaded by what its chargers fall to without us, on any phase. What is wrong elsewhere (an
+    unknown parent, a cycle, a rotation that does not fit) is left out of the sums."""
+    phases = location.grid.phases
+    sums = _fallback_sums(location)
     for i, group in enumerate(location.groups):
-        limit_a = per_phase(group.limit_a, grid.phases)
-        over = [p for p in range(grid.phases) if sums[group.id][p] > limit_a[p] + ROUNDING_A]
+        if len(group.limit_a) not in (1, phases):
+            continue
+        limit_a = per_phase(group.limit_a, phases)
+        over = [p for p in range(phases) if sums[group.id][p] > limit_a[p] + ROUNDING_A]
         if over:
             worst = max(over, key=lambda p: sums[group.id][p] - limit_a[p])
             yield Problem(
@@ -226,6 +218,32 @@ def _fallbacks(location: Location) -> Iterator[Problem]:
                 f"more than its fuse of {limit_a[worst]:g} A "
                 "(a charger with fallback_a null counts with its max_a): lower them, or put fewer chargers below it",
             )
+
+
+def _fallback_sums(location: Location) -> dict[str, list[float]]:
+    """Group -> what all chargers below it fall to, per phase. Leaves first: those on a cycle are never reached."""
+    grid = location.grid
+    sums = {g.id: [0.0] * grid.phases for g in location.groups}
+    for charger in {c.id: c for c in reversed(location.chargers) if c.group in sums}.values():
+        for connector in {k.id: k for k in reversed(charger.connectors)}.values():
+            if connector.phases <= grid.phases and not any(_rotation(grid, connector, "")):
+                fallback_a = connector.max_a if charger.fallback_a is None else charger.fallback_a
+                sums[charger.group] = _with(sums[charger.group], [fallback_a * on for on in _booked(grid, connector)])
+    parents = {g.id: g.parent for g in reversed(location.groups) if g.parent in sums}
+    children = Counter(parents.values())
+    ready = [group_id for group_id in sums if not children[group_id]]
+    for group_id in ready:
+        above = parents.get(group_id)
+        if above is not None:
+            sums[above] = _with(sums[above], sums[group_id])
+            children[above] -= 1
+            if not children[above]:
+                ready.append(above)
+    return sums
+
+
+def _with(one_a: list[float], other_a: list[float]) -> list[float]:
+    return [a + b for a, b in zip(one_a, other_a, strict=True)]
 
 
 def _booked(grid: Grid, connector: Connector) -> tuple[float, ...]:

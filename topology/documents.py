@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -20,7 +22,7 @@ class NotYaml(ValueError):  # noqa: N818 -- an answer to the user, not a failure
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's own, with an end to how deep a document may be."""
+    """PyYAML's own, with an end to how deep a document may be. A key that is there twice is an error: which counts?"""
 
     _depth = 0
 
@@ -32,6 +34,25 @@ class _Loader(yaml.SafeLoader):
         node: yaml.Node | None = super().compose_node(parent, index)
         self._depth -= 1
         return node
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """What is merged in (`<<`) may be replaced by a key of its own."""
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    raise yaml.YAMLError(f"the key {key.value} is there twice, at line {key.start_mark.line + 1}")
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of `json.loads`. ValueError where a key is there twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)} is there twice")
+    return found
 
 
 def read_documents(path: Path) -> list[object]:

@@ -27,13 +27,13 @@ SMALLEST_STEP_A = 0.001
 SHORTEST_WINDOW_S = 60
 """A billed window is at least so long: a charger needs seconds to follow, a meter reports every few."""
 
-Amperes = Annotated[float, Field(ge=0, le=MOST_A, allow_inf_nan=False)]
-PositiveAmperes = Annotated[float, Field(gt=0, le=MOST_A, allow_inf_nan=False)]
-PositiveKilowatts = Annotated[float, Field(gt=0, le=MOST_A, allow_inf_nan=False)]
-Kilowatts = Annotated[float, Field(ge=0, le=MOST_A, allow_inf_nan=False)]
-Price = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
-Seconds = Annotated[float, Field(ge=0, le=LONGEST_S, allow_inf_nan=False)]
-PositiveSeconds = Annotated[float, Field(gt=0, le=LONGEST_S, allow_inf_nan=False)]
+Amperes = Annotated[float, Field(strict=True, ge=0, le=MOST_A, allow_inf_nan=False)]
+PositiveAmperes = Annotated[float, Field(strict=True, gt=0, le=MOST_A, allow_inf_nan=False)]
+PositiveKilowatts = Annotated[float, Field(strict=True, gt=0, le=MOST_A, allow_inf_nan=False)]
+Kilowatts = Annotated[float, Field(strict=True, ge=0, le=MOST_A, allow_inf_nan=False)]
+Price = Annotated[float, Field(strict=True, ge=0, le=1e6, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(strict=True, ge=0, le=LONGEST_S, allow_inf_nan=False)]
+PositiveSeconds = Annotated[float, Field(strict=True, gt=0, le=LONGEST_S, allow_inf_nan=False)]
 PerPhase = Annotated[
     tuple[PositiveAmperes, ...],
     BeforeValidator(lambda written: written if isinstance(written, list | tuple) else (written,), float | list[float]),
@@ -50,7 +50,7 @@ class Grid:
 
     type: Literal["TN", "TT", "IT"] = "TN"
     phases: Annotated[int, Field(ge=1, le=3)] = 3
-    voltage_v: Annotated[float, Field(ge=50, le=1000, allow_inf_nan=False)] = 230.0
+    voltage_v: Annotated[float, Field(strict=True, ge=50, le=1000, allow_inf_nan=False)] = 230.0
     max_unbalance_a: Amperes | None = None
 
 
@@ -90,7 +90,7 @@ class Capacity:
     eur_per_kw_year: Price = 40.4
     access_kw: PositiveKilowatts | None = None
     access_eur_per_kw_year: Price | None = None
-    overshoot_factor: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 1.5
+    overshoot_factor: Annotated[float, Field(strict=True, ge=0, le=100, allow_inf_nan=False)] = 1.5
     window_s: Annotated[int, Field(ge=SHORTEST_WINDOW_S, le=86_400)] = 900
     statistic: Literal["max", "mean_of_3_days"] = "max"
     period: Literal["month", "year"] = "month"
@@ -133,9 +133,9 @@ class Connector:
     phases: Annotated[int, Field(ge=1, le=3)] = 3
     rotation: str | None = None
     min_a: PositiveAmperes = 6.0
-    step_a: Annotated[float, Field(ge=SMALLEST_STEP_A, le=MOST_A, allow_inf_nan=False)] = 0.1
+    step_a: Annotated[float, Field(strict=True, ge=SMALLEST_STEP_A, le=MOST_A, allow_inf_nan=False)] = 0.1
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
-    weight: Annotated[float, Field(ge=1e-6, le=1e6, allow_inf_nan=False)] = 1.0
+    weight: Annotated[float, Field(strict=True, ge=1e-6, le=1e6, allow_inf_nan=False)] = 1.0
     can_switch: bool = False
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from topology.checks import Problem, errors, unknown_keys, warnings
-from topology.documents import NotYaml, read_documents
+from topology.documents import NotYaml, once_each, read_documents
 from topology.location import Location
 
 _LOCATION: TypeAdapter[Location] = TypeAdapter(Location)
@@ -61,7 +61,7 @@ def read_location(document: object) -> Accepted:
 def read_location_json(text: bytes | str) -> Accepted:
     """The same from JSON, as on the topic `topology.locations`."""
     try:
-        document = json.loads(text)
+        document = json.loads(text, object_pairs_hook=once_each)
     except (ValueError, RecursionError) as problem:
         raise LocationRefused([Problem("(document)", f"not JSON: {problem}")]) from None
     return read_location(document)
@@ -100,6 +100,10 @@ _PLAIN: dict[str, Any] = {"limit_a": 1e6, "max_a": 1e6, "connectors": [{"max_a":
 """What stands in for a required value that makes no sense, while the rest of the document is judged."""
 
 
+ROUNDS = 4
+"""How often values that make no sense are replaced. Once is enough unless one of them hid another."""
+
+
 def _the_rest(document: dict[str, Any], found: list[Any]) -> list[Problem]:
     """What is wrong besides the values that make no sense: those are replaced, and the rest is judged as usual.
 
@@ -109,14 +113,20 @@ def _the_rest(document: dict[str, Any], found: list[Any]) -> list[Problem]:
         mended = deepcopy(document)
     except RecursionError:
         return []
-    for error in found:
-        _mend(mended, _as_written(document, error["loc"]))
-    try:
-        problems = errors(_LOCATION.validate_python(mended))
-    except (ValidationError, TypeError, ValueError, RecursionError):
-        return []
+    problems: list[Problem] = []
     named = {_problem(document, error).path for error in found}
-    ours = ("invalid.", "there is no group ") if "groups" in named else ("invalid.",)  # said of what stands in
+    for _ in range(ROUNDS):
+        for error in found:
+            _mend(mended, _as_written(document, error["loc"]))
+        try:
+            problems += errors(_LOCATION.validate_python(mended))
+            break
+        except ValidationError as problem:
+            found = problem.errors(include_url=False)
+            problems += [_problem(document, error) for error in found]
+        except (TypeError, ValueError, RecursionError):
+            return []
+    ours = ("invalid.", "e+06", *(["there is no group "] if "groups" in named else []))  # said of what stands in
     return [p for p in problems if p.path not in named and not any(text in p.reason for text in ours)]
 
 
