@@ -11,12 +11,13 @@ from typing import Any
 import msgspec
 
 from pipeline.decide import commit, decide
+from pipeline.document_fold import WRONG_KEY
 from pipeline.fold import fold
 from pipeline.memo import Memo
 from pipeline.moments import parse_moment, to_ms
-from pipeline.records import FOLDED, LOCATIONS, DeadLetter, NotARecord, decode, encode
+from pipeline.records import FEEDBACK, FOLDED, LOCATIONS, DeadLetter, NotARecord, decode, encode
 from pipeline.state import LocationState, mark_applied, new_state
-from pipeline.winding_down import changed_tree, known_tree
+from pipeline.winding_down import changed_tree, known_tree, remove
 from sunshave.telling import error, warning
 from topology.location import Location
 from topology.read import LocationRefused, read_location_json
@@ -28,6 +29,7 @@ class _Line(msgspec.Struct, gc=False):
 
     topic: str | None = None
     value: msgspec.Raw = msgspec.Raw(b"null")
+    key: str | None = None
     now: str | None = None
 
 
@@ -42,6 +44,7 @@ class _Heard:
     offset: int
     value: bytes
     reason: str | None = None
+    key: str | None = None
     location: Location | None = None
 
 
@@ -72,9 +75,9 @@ class Dialogue:
         if said.now is not None:
             yield from self._decide(said.now, line)
         elif said.topic == LOCATIONS:
-            self._location(bytes(said.value))
+            self._location(bytes(said.value), said.key)
         elif said.topic in FOLDED:
-            self._wait(said.topic, bytes(said.value))
+            self._wait(said.topic, bytes(said.value), key=said.key)
         elif said.topic is None:
             self._wait("", line, "unreadable: a line has a topic and a value, or a now")
         else:
@@ -84,13 +87,24 @@ class Dialogue:
         """The dead letters of what came after the last `now`; without one, nothing is from the future."""
         yield from self._fold_waiting(sys.maxsize // 2)
 
-    def _wait(self, topic: str, value: bytes, reason: str | None = None, location: Location | None = None) -> None:
+    def _wait(
+        self,
+        topic: str,
+        value: bytes,
+        reason: str | None = None,
+        key: str | None = None,
+        location: Location | None = None,
+    ) -> None:
         offset = self.offsets.get(topic, -1) + 1
         self.offsets[topic] = offset
-        self.waiting.append(_Heard(topic, offset, value, reason, location))
+        self.waiting.append(_Heard(topic, offset, value, reason, key, location))
 
-    def _location(self, value: bytes) -> None:
-        """A refused one is said at once; an accepted one takes its place in the order of the lines."""
+    def _location(self, value: bytes, key: str | None = None) -> None:
+        """A refused one is said at once; an accepted one takes its place in the order of the lines. Without a value it
+        removes the one that is its key."""
+        if value == b"null" and key is not None:
+            self._wait(LOCATIONS, value, key=key)
+            return
         try:
             accepted = read_location_json(value)
         except LocationRefused as refusal:
@@ -103,7 +117,8 @@ class Dialogue:
             return
         for problem in accepted.warnings:
             warning(f"location {accepted.location.location}: {problem}")
-        self._wait(LOCATIONS, value, location=accepted.location)
+        wrong = WRONG_KEY if key not in (None, accepted.location.location) else None
+        self._wait(LOCATIONS, value, wrong, key, accepted.location)
 
     def _decide(self, now: str, line: bytes) -> Iterator[bytes]:
         try:
@@ -117,7 +132,10 @@ class Dialogue:
             state = self.states[name]
             outcome = decide(self.trees[name], state, now_ms, self.memos.setdefault(name, Memo()))
             commit(state, outcome)
-            if outcome.endings:
+            if state.removed and not state.leaving:
+                for known in (self.trees, self.states, self.locations, self.memos):
+                    del known[name]
+            elif outcome.endings:
                 self.trees[name] = known_tree(self.locations[name], state)
             decisions.append(outcome.decision)
             windows += outcome.windows
@@ -134,23 +152,34 @@ class Dialogue:
                 yield b'{"deadletter":' + encode(letter) + b"}"
 
     def _fold(self, heard: _Heard, now_ms: int) -> str | None:
+        if heard.topic == LOCATIONS:
+            self._fold_location(heard)
+            return None
+        try:
+            record: Any = decode(heard.topic, heard.value)
+        except NotARecord as problem:
+            return str(problem)
+        if heard.key not in (None, record.location):
+            return WRONG_KEY
+        tree = self.trees.get(record.location)
+        if tree is None:
+            return f"unknown: location {record.location}"
+        state = self.states[record.location]
+        mark_applied(state, heard.topic, 0, heard.offset)
+        if state.removed and heard.topic != FEEDBACK:
+            return f"unknown: location {record.location}"
+        return fold(tree, state, record, now_ms)
+
+    def _fold_location(self, heard: _Heard) -> None:
         if heard.location is not None:
             name = heard.location.location
             state = self.states.setdefault(name, new_state())
             mark_applied(state, LOCATIONS, 0, heard.offset)
             self.trees[name] = changed_tree(heard.location, state, self.trees.get(name))
             self.locations[name] = heard.location
-            return None
-        try:
-            record: Any = decode(heard.topic, heard.value)
-        except NotARecord as problem:
-            return str(problem)
-        tree = self.trees.get(record.location)
-        if tree is None:
-            return f"unknown: location {record.location}"
-        state = self.states[record.location]
-        mark_applied(state, heard.topic, 0, heard.offset)
-        return fold(tree, state, record, now_ms)
+        elif heard.key in self.trees:
+            mark_applied(self.states[heard.key], LOCATIONS, 0, heard.offset)
+            remove(self.trees[heard.key], self.states[heard.key])
 
 
 def _with_infinities(line: bytes) -> bytes | None:

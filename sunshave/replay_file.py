@@ -17,6 +17,7 @@ import msgspec
 from pipeline.moments import parse_moment, to_ms
 from pipeline.records import DECISIONS, FOLDED, LOCATIONS, Decision
 from sunshave.replay_steps import Record, Step
+from sunshave.telling import warning
 
 
 class BadLine(Exception):  # noqa: N818 -- an answer to the user, not a failure of ours
@@ -46,15 +47,18 @@ _DECISIONS = msgspec.json.Decoder(Decision)
 
 
 def file_steps(lines: Iterable[bytes]) -> Iterator[Step]:
-    """Every decision that a file asks for or records. BadLine where a line is none of these."""
+    """Every decision that a file asks for or records. BadLine where a line is none of these; one that is no JSON at all
+    was a dead letter of `sunshave decide`, and is left out."""
     told = _Told()
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             yield from told.hear(_LINES.decode(line))
-        except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError) as problem:
+        except (msgspec.ValidationError, RecursionError) as problem:
             raise BadLine(f"line {number}: {problem}") from None
+        except ValueError as problem:  # msgspec.DecodeError and UnicodeDecodeError are ones
+            warning(f"line {number} is left out: {problem}")
     yield from told.asked
 
 

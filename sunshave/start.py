@@ -2,13 +2,22 @@
 
 While nothing is open yet (imports, a first question to a broker) a command just leaves, with status 130 or 143. Those
 that have something to put away (child processes, sockets, offsets) take the signals over when they begin.
+
+So it is with the standard streams: one that is closed is an empty one, and an answer that cannot be written (a full
+disk) is a sentence, and the end.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import signal
+import sys
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 
@@ -16,6 +25,7 @@ STOPS = (signal.SIGINT, signal.SIGTERM)
 def run() -> None:
     """The command, as it is installed."""
     _leave_when_told()
+    _open_streams()
     from sunshave.cli import main  # only now: an import can be interrupted too
 
     try:
@@ -33,3 +43,37 @@ def _leave_when_told() -> None:
 def _leave(number: int, _frame: FrameType | None) -> None:
     """At once: an exception could be swallowed by whatever is being imported."""
     os._exit(128 + number)
+
+
+class _Output(io.FileIO):
+    """Standard output. Whoever reads it may leave (BrokenPipeError); when it fails otherwise, that is said once."""
+
+    _failed = False
+
+    def write(self, data: ReadableBuffer, /) -> int | None:
+        """As a file does. What is written after it failed is lost, as was what came before."""
+        if self._failed:
+            return memoryview(data).nbytes
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as problem:
+            self._failed = True
+            print(f"Error: cannot write the answer: {problem.strerror}", file=sys.stderr)
+            raise SystemExit(1) from None
+
+
+def _open_streams() -> None:
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+    if sys.stdin is None:
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 -- as long as the process
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    output = io.BufferedWriter(_Output(1, "w", closefd=False))
+    encoding, errors = ("utf-8", None) if sys.stdout is None else (sys.stdout.encoding, sys.stdout.errors)
+    sys.stdout = io.TextIOWrapper(output, encoding=encoding, errors=errors, line_buffering=os.isatty(1))

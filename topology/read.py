@@ -171,12 +171,23 @@ def _problem(document: Any, error: Any) -> Problem:
     path = ""
     for part in _as_written(document, error["loc"]):
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
+    return Problem(path or "(document)", reason_of(error))
+
+
+_NEEDED = {
+    "tuple_type": "a list",
+    "dataclass_type": "a mapping of keys to values",
+    "model_type": "a mapping of keys to values",
+    "float_type": "a number",
+}
+
+
+def reason_of(error: Any) -> str:
+    """What a validator says of a value, in the words of who wrote it."""
     needed = _NEEDED.get(error["type"])
-    reason = f"{needed} is needed here, not {_kind(error['input'])}" if needed else str(error["msg"])
-    return Problem(path or "(document)", reason.removeprefix("Value error, "))
-
-
-_NEEDED = {"tuple_type": "a list", "dataclass_type": "a mapping of keys to values"}
+    if needed is not None:
+        return f"{needed} is needed here, not {_kind(error['input'])}"
+    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def _kind(written: object) -> str:

@@ -53,7 +53,7 @@ def explain(location: str, connector: str | None, at: str | None, file: str | No
         if (not charger or v.charger == charger) and (not number or str(v.connector) == number.lstrip("0"))
     ]
     if not views:
-        give_up(f"location {location} has no connector {connector}", 1)
+        give_up(f"location {location} has no connector{'' if connector is None else f' {connector}'}", 1)
     click.echo(f"{location} at {decision.at:%Y-%m-%d %H:%M:%S} UTC (decision {decision.decision}):")
     for view in views:
         click.echo(f"  {explain_one(decision, view)}")

@@ -156,6 +156,8 @@ class _Tally:
         for location, (many, reason) in sorted(self._reasons.items()):
             warning(f"location {location}: {many} decision(s) cannot be made again, the last because {reason}")
         count = self.count
+        if not any(count.values()):
+            give_up(f"{source} has no decisions: there is nothing to decide again", 2)
         if not count["same"] + count["different"]:
             if count["skipped"]:
                 give_up(f"{source} does not reach back far enough: none of its decisions can be made again", 2)

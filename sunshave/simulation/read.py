@@ -26,7 +26,7 @@ from sunshave.simulation.plan import (
 from topology.checks import Problem
 from topology.documents import NotYaml, read_documents
 from topology.location import Location
-from topology.read import LocationRefused, location_document, read_location
+from topology.read import LocationRefused, location_document, read_location, reason_of
 
 Model = TypeVar("Model", bound=BaseModel)
 PARTS: dict[str, type[BaseModel]] = {
@@ -225,7 +225,7 @@ def _problem(model: type[BaseModel], error: Any, path: str) -> Problem:
         path = f"{path}[{part}]" if isinstance(part, int) else _join(path, str(part))
     if error["type"] == "extra_forbidden":
         return Problem(path, _no_such(str(error["loc"][-1]), _keys_beside(model, error["loc"])))
-    return Problem(path or "(document)", str(error["msg"]).removeprefix("Value error, "))
+    return Problem(path or "(document)", reason_of(error))
 
 
 def _keys_beside(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:

@@ -130,6 +130,43 @@ def test_nothing_in_nothing_out() -> None:
     assert {"decisions": [], "windows": []} == json.loads(decide([NOW]).stdout)
 
 
+def test_a_location_is_removed_as_on_its_topic() -> None:
+    """By a record with its key and no value: its cars are told to stop; who speaks of it then is refused."""
+    removed = json.dumps({"topic": "topology.locations", "key": "brugge-12", "value": None})
+    done = decide([*GOOD, removed, line("telemetry.meters", METER), NOW.replace(":01Z", ":02Z")])
+
+    last = [json.loads(text) for text in done.stdout.splitlines()][1:]
+    assert (0, ["unknown: location brugge-12"]) == (done.returncode, [last[0]["deadletter"]["reason"]])
+    assert [(0.0, "removed")] == [(s["limit_a"], s["reason"]) for s in last[1]["decisions"][0]["setpoints"]]
+
+
+def test_a_key_that_is_not_the_location_is_a_dead_letter() -> None:
+    """As on its topic (design section 9)."""
+    said = [json.dumps({**json.loads(one), "key": "gent-3"}) for one in GOOD[:2]]
+    answers = [json.loads(text) for text in decide([GOOD[0], *said, NOW]).stdout.splitlines()]
+    assert ["invalid: the key is not the location"] * 2 == [a["deadletter"]["reason"] for a in answers[:-1]]
+
+
+@pytest.mark.parametrize(
+    ("streams", "status", "told"),
+    [
+        ("<&-", 0, ""),
+        (">&-", 0, ""),
+        ("> /dev/full", 1, "Error: cannot write the answer: No space left on device\n"),
+    ],
+)
+def test_a_stream_that_is_closed_or_full_is_no_stack_trace(
+    streams: str, status: int, told: str, tmp_path: Path
+) -> None:
+    """It is an empty one, or a sentence."""
+    lines = tmp_path / "lines.jsonl"
+    lines.write_text("\n".join(GOOD))
+    file = "" if "<" in streams else str(lines)
+    call = ["bash", "-c", f"exec '{COMMAND}' decide {file} {streams}"]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert (status, told) == (done.returncode, done.stderr)
+
+
 def test_a_reader_that_leaves_is_no_stack_trace() -> None:
     """`sunshave decide | head -1` ends quietly."""
     with subprocess.Popen(

@@ -89,6 +89,31 @@ def what_if(lines: Iterable[str], folder: Path, document: dict[str, Any]) -> dic
     return answer
 
 
+def test_a_line_that_was_a_dead_letter_is_left_out(tmp_path: Path) -> None:
+    """A run is decided again the same though it has one; that it was left out is said."""
+    lines = run(site(), 300)
+    lines.insert(5, '{"topic": "telemetry.meters", "value": {"at":')
+    (tmp_path / "run.jsonl").write_text("\n".join(lines))
+    done = subprocess.run(
+        [COMMAND, "replay", "run.jsonl"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (0, {"decisions": 30, "same": 30, "different": 0}) == (done.returncode, json.loads(done.stdout))
+    assert done.stderr.startswith("Warning: line 6 is left out:")
+
+
+@pytest.mark.parametrize("kept", [slice(0), slice(-1, None)])
+def test_where_nothing_can_be_decided_again_that_is_said(kept: slice, tmp_path: Path) -> None:
+    """An empty file, and one that has decisions and nothing that led to them."""
+    (tmp_path / "run.jsonl").write_text("\n".join(run(site(), 100)[kept]))
+    done = subprocess.run(
+        [COMMAND, "replay", "run.jsonl"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (2, "", "Error: run.jsonl has no decisions: there is nothing to decide again\n") == (
+        done.returncode, done.stdout, done.stderr
+    )  # fmt: skip
+
+
 def test_a_transcript_of_decide_is_decided_again(transcript: list[str]) -> None:
     """Questions and answers in one file: all are the same."""
     done = replay(transcript)
@@ -132,11 +157,13 @@ def test_a_span_counts_only_what_is_in_it(transcript: list[str]) -> None:
     ],
 )
 def test_a_file_that_is_no_history_is_said_in_a_sentence(lines: list[str], told: str) -> None:
-    """Exit status 2, the line, no stack trace."""
+    """Exit status 2, which lines are left out, no stack trace."""
     done = replay(lines)
 
-    assert (2, "", 1) == (done.returncode, done.stdout, len(done.stderr.splitlines()))
-    assert told in done.stderr
+    said = done.stderr.splitlines()
+    assert (2, "", True) == (done.returncode, done.stdout, said[-1].startswith("Error: "))
+    assert told in said[0]
+    assert all(each.startswith("Warning: line ") for each in said[:-1])
 
 
 def test_under_its_own_document_a_run_would_be_as_it_was(transcript: list[str], tmp_path: Path) -> None:
