@@ -54,7 +54,11 @@ def note_registers(meter: MeterState, window_s: int, readings: Iterable[Counted]
 def _note(meter: MeterState, window_s: int, reading: Counted) -> None:
     newest = newest_register(meter)
     if newest is None:
+        meter.another = False
         _keep(meter, window_s, *reading)
+    elif meter.another:
+        meter.another = False
+        _replace(meter, window_s, newest, reading, reading)
     elif reading[0] > newest[0]:
         _go_on(meter, window_s, newest, reading)
     elif reading[0] >= meter.register_since_ms and _fits(meter, *reading):

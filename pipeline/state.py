@@ -207,6 +207,8 @@ class MeterState(Struct, array_like=True, gc=False):
     (`pipeline.finished`) -> (import_wh, source, complete)."""
     finished_ms: int = 0
     """Every window that began before is in `finished`, was settled by a decision, or nothing was known of it."""
+    another: bool = False
+    """The next register reading is another meter's, whatever it says (`pipeline.handing_over`)."""
 
 
 class WindowBook(Struct, array_like=True, gc=False):

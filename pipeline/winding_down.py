@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter
 
+from pipeline.handing_over import hand_over_meters
 from pipeline.state import ConnectorState, Leaving, LocationState
 from topology.location import Charger, Location
 from topology.phases import rotations
@@ -42,6 +43,7 @@ def changed_tree(location: Location, state: LocationState, before: Tree | None) 
     for name in there & state.leaving.keys():
         del state.leaving[name]
     if before is not None:
+        hand_over_meters(location, state, before)
         for socket in before.sockets:
             if socket.name not in there:
                 _leave(state, socket, _moved(socket, before, location))
