@@ -13,7 +13,7 @@ def test_gap_of_decades_between_power_readings_is_not_walked_through() -> None:
     """An old reading and two fresh ones: the windows between them are unknown, not millions of entries."""
     group = {"id": "main", "limit_a": 40, "meter": "p1", "capacity": {}}
     core = Core(tree_of({"location": "a", "groups": [group], "meters": [{"id": "p1"}]}))
-    for at in ("1970-01-01T00:00:00Z", moment(0), moment(31)):
+    for at in ("1971-01-01T00:00:00Z", moment(0), moment(31)):
         value = {"location": "a", "meter": "p1", "at": at, "power_w": [700, 0, 0]}
         assert core.tell(METERS, value, 32) is None
 
