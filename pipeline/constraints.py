@@ -28,6 +28,9 @@ from topology.tree import Node, Tree
 GroupLoad = tuple[list[float], float, list[float], float]
 """Signed amperes per phase, watts, and how much it wanders (amperes): per phase, and as a sum over the phases."""
 
+AVERAGED = 0.5
+"""What of a load's wander counts in a billed average. Less: a limit that follows the noise; more: unused at the end."""
+
 
 class GroupNow(Struct, gc=False):
     """One group at the moment of the decision."""
@@ -83,6 +86,8 @@ class Constraints:
     uses: list[Uses] = field(default_factory=list)
     one_uses: dict[int, Uses] = field(default_factory=dict)
     """Of the connectors that can switch: the rows that one ampere on the first phase alone loads."""
+    worth_w: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """By name, of windows whose load is known to move: the row, and what a raise must bring to be worth a setpoint."""
     bursts: dict[int, Burst] = field(default_factory=dict)
     """The rows of windows whose energy may be used in bursts."""
 
@@ -267,10 +272,11 @@ def _power_rows(found: Constraints, tree: Tree, group: GroupNow, now_ms: int) ->
     window, capacity = group.window, group.node.group.capacity
     if window is None or capacity is None:
         return
-    free_w = max(0.0, group.others_w + wander_w - group.forecast_w) + window.worth_w
+    free_w = AVERAGED * max(0.0, group.others_w + wander_w - group.forecast_w) + window.worth_w
     ends_w = max(0.0, window.allowed_w - window.cap_w)
     room_w = window.allowed_w - group.forecast_w
     found.add(load, f"window {name}", name, room_w, free_w, ends_w)
+    found.worth_w[f"window {name}"] = len(found.room) - 1, window.raise_w
     if capacity.bursts:
         steady_w = window.cap_w - group.forecast_w
         most_w = window.cap_w if group.highest_w is None else min(window.cap_w, group.highest_w)

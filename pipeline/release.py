@@ -7,6 +7,8 @@ below it rises. `increase_every_s` and `min_change_a` may hold back increases, n
 
 from __future__ import annotations
 
+from collections import Counter
+
 from msgspec import Struct
 
 from pipeline.allocation import EPS_A, Ask, Rows, blocking_row, fill, take
@@ -35,6 +37,7 @@ def release(
     for row, watts in shares.lent.items():
         rows.left[row] += watts + found.wander[row]
     sun_rows = _sun_rows(rows, facts, shares, suns)
+    worth = _worth(shares, found)
     released: dict[int, Released] = {}
     asks: list[Ask] = []
     for fact in sorted(facts, key=lambda f: shares.order.get(f.socket.index, len(facts) + f.socket.index)):
@@ -53,7 +56,7 @@ def release(
             released[index] = Released(fact.standing_a or 0.0, above, target.one_phase)
             continue
         if target.target_a <= fact.reservation.held_a + EPS_A:
-            released[index] = _hold(fact, target, rows, uses, found, control, now_ms)
+            released[index] = _hold(fact, target, rows, uses, worth, found, control, now_ms)
             continue
         ask = _rise(fact, target, rows, uses, soft, found, released, shares, control, now_ms)
         if ask is not None:
@@ -64,7 +67,7 @@ def release(
         reached = ask.given_a >= target.target_a - EPS_A
         binding = target.binding if reached or ask.row is None else _reserved(ask.row, rows, found)
         new = Released(ask.given_a, binding, target.one_phase)
-        released[ask.index] = _small_change(fact, new, target, control, now_ms)
+        released[ask.index] = _small_change(fact, new, target, worth, found, control, now_ms)
     return released
 
 
@@ -158,6 +161,7 @@ def _hold(
     target: Share,
     rows: Rows,
     uses: list[tuple[int, float]],
+    worth: dict[str, tuple[int, float]],
     found: Constraints,
     control: Control,
     now_ms: int,
@@ -171,7 +175,7 @@ def _hold(
         if over is not None:
             return Released(standing_a, _reserved(over, rows, found), target.one_phase)
     new = Released(limit_a, target.binding, target.one_phase)
-    return _small_change(fact, new, target, control, now_ms)
+    return _small_change(fact, new, target, worth, found, control, now_ms)
 
 
 def _over(fact: Fact, limit_a: float, rows: Rows, uses: list[tuple[int, float]], found: Constraints) -> int | None:
@@ -184,15 +188,35 @@ def _over(fact: Fact, limit_a: float, rows: Rows, uses: list[tuple[int, float]],
     return None
 
 
-def _small_change(fact: Fact, new: Released, target: Share, control: Control, now_ms: int) -> Released:
-    """An increase smaller than `min_change_a` waits, unless a setpoint goes out anyway (a renewal costs no more)."""
+def _small_change(
+    fact: Fact, new: Released, target: Share, worth: dict[str, tuple[int, float]], found: Constraints,
+    control: Control, now_ms: int,
+) -> Released:  # fmt: skip
+    """An increase smaller than `min_change_a`, or than is worth it in a billed window, waits, unless a setpoint goes
+    out anyway (a renewal costs no more)."""
     standing_a = fact.standing_a
-    if standing_a is None or not EPS_A < new.limit_a - standing_a < control.min_change_a - EPS_A:
+    if standing_a is None:
+        return new
+    least_a = control.min_change_a
+    if new.binding in worth and standing_a >= fact.min_a:
+        row, watts = worth[new.binding]
+        per_a = dict(found.uses_on(fact.socket.index, new.one_phase)).get(row)
+        least_a = max(least_a, watts / per_a) if per_a else least_a
+    if not EPS_A < new.limit_a - standing_a < least_a - EPS_A:
         return new
     sent = fact.state.sent
     if sent is not None and now_ms - sent.at_ms >= control.lease_s * 500:
         return new
     return Released(standing_a, target.binding, target.one_phase)
+
+
+def _worth(shares: Shares, found: Constraints) -> dict[str, tuple[int, float]]:
+    """For each billed window its row, and the watts that a raise of one connector must bring: what is worth a setpoint
+    is shared by those whom it binds."""
+    if not found.worth_w:
+        return {}
+    bound = Counter(share.binding for share in (shares.calm or shares.of).values())
+    return {name: (row, watts / max(1, bound[name])) for name, (row, watts) in found.worth_w.items()}
 
 
 def _rise(

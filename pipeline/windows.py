@@ -36,7 +36,9 @@ from topology.location import Capacity
 from topology.tree import Node, Tree
 
 WORTH = 0.001
-"""A raise brings at least this share of the window's energy. More: unused at the end; less: setpoints for nothing."""
+"""So much of the window's energy a raise leaves. More: unused at the end; less: it is soon taken back."""
+RAISE = 0.01
+"""A raise brings at least this share of it until the end. More: unused there; less: a setpoint every few seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class RunningWindow:
     cost_of_1kw_eur: float
     worth_w: float
     """What a raise leaves free where the load is known to move: so much power until the end is not worth a setpoint."""
+    raise_w: float
+    """What a raise brings at least, where the load is known to move: less is not worth a setpoint, either."""
     holds_w: float
     """What this window alone still allows: above it, it ends above its cap."""
 
@@ -70,13 +74,23 @@ def running_window(tree: Tree, state: LocationState, node: Node, now_ms: int) ->
     used_wh = cap_w * (known_from_ms - start_ms) / 1000 * WH_PER_WS + (found.wh if found else 0.0)
     left_s = (end_ms - now_ms) / 1000
     allowed_w = holds_w = (cap_w * window_s - used_wh * 3600) / left_s
-    worth_w = WORTH * cap_w * window_s / left_s if has_history(peaks.meter.past, now_ms) else 0.0
+    whole_w = cap_w * window_s / left_s if has_history(peaks.meter.past, now_ms) else 0.0
     if left_s <= capacity.reaction_s:
-        worth_w = 0.0
+        whole_w = 0.0
         allowed_w = min(allowed_w, _next_cap_w(peaks, start_ms, end_ms, used_wh * 3600 / window_s))
     cost = cost_of_1kw_eur(capacity, now.peak_w or 0.0, now.highest_w)
     return RunningWindow(
-        allowed_w, cap_w, start_ms, end_ms, used_wh, now.peak_w, now.threshold_w, cost, worth_w, holds_w
+        allowed_w,
+        cap_w,
+        start_ms,
+        end_ms,
+        used_wh,
+        now.peak_w,
+        now.threshold_w,
+        cost,
+        WORTH * whole_w,
+        RAISE * whole_w,
+        holds_w,
     )
 
 
