@@ -37,7 +37,7 @@ def release(
     for row, watts in shares.lent.items():
         rows.left[row] += watts + found.wander[row]
     sun_rows = _sun_rows(rows, facts, shares, suns)
-    worth = _worth(shares, found)
+    worth = _worth(shares, found, control)
     released: dict[int, Released] = {}
     asks: list[Ask] = []
     for fact in sorted(facts, key=lambda f: shares.order.get(f.socket.index, len(facts) + f.socket.index)):
@@ -210,10 +210,10 @@ def _small_change(
     return Released(standing_a, target.binding, target.one_phase)
 
 
-def _worth(shares: Shares, found: Constraints) -> dict[str, tuple[int, float]]:
+def _worth(shares: Shares, found: Constraints, control: Control) -> dict[str, tuple[int, float]]:
     """For each billed window its row, and the watts that a raise of one connector must bring: what is worth a setpoint
-    is shared by those whom it binds."""
-    if not found.worth_w:
+    is shared by those whom it binds. With `min_change_a` 0 every raise is."""
+    if not found.worth_w or control.min_change_a == 0:
         return {}
     bound = Counter(share.binding for share in (shares.calm or shares.of).values())
     return {name: (row, watts / max(1, bound[name])) for name, (row, watts) in found.worth_w.items()}
