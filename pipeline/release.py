@@ -8,10 +8,11 @@ below it rises. `increase_every_s` and `min_change_a` may hold back increases, n
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 
 from msgspec import Struct
 
-from pipeline.allocation import EPS_A, Ask, Rows, blocking_row, fill, take
+from pipeline.allocation import EPS_A, Ask, Rows, Uses, blocking_row, fill, take
 from pipeline.constraints import Constraints
 from pipeline.facts import Fact
 from pipeline.shares import Share, Shares
@@ -29,6 +30,18 @@ class Released(Struct, frozen=True, gc=False):
     one_phase: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What is the same for all connectors of a decision."""
+
+    rows: Rows
+    found: Constraints
+    shares: Shares
+    worth: dict[str, tuple[int, float]]
+    control: Control
+    now_ms: int
+
+
 def release(
     facts: list[Fact], shares: Shares, found: Constraints, suns: dict[int, Sun], control: Control, now_ms: int
 ) -> dict[int, Released]:
@@ -37,7 +50,7 @@ def release(
     for row, watts in shares.lent.items():
         rows.left[row] += watts + found.wander[row]
     sun_rows = _sun_rows(rows, facts, shares, suns)
-    worth = _worth(shares, found, control)
+    given = _Given(rows, found, shares, _worth(shares, found, control), control, now_ms)
     released: dict[int, Released] = {}
     asks: list[Ask] = []
     for fact in sorted(facts, key=lambda f: shares.order.get(f.socket.index, len(facts) + f.socket.index)):
@@ -46,28 +59,28 @@ def release(
         sun = suns.get(index)
         sun_row = sun_rows.get(id(sun)) if sun is not None else None
         if fact.one_use is not None and _steps_over(fact, target):
-            released[index] = _step_over(fact, target, rows, sun_row, found)
+            released[index] = _step_over(fact, target, sun_row, given)
             continue
         use = fact.one_use if target.one_phase and fact.one_use is not None else fact.all_use
         uses = found.uses_on(index, target.one_phase and fact.one_use is not None)
         soft = [(sun_row, use.total)] if sun_row is not None else []
-        above = _exceeded(fact, target, rows, uses, found)
+        above = _exceeded(fact, target, uses, given)
         if above is not None:
             released[index] = Released(fact.standing_a or 0.0, above, target.one_phase)
             continue
         if target.target_a <= fact.reservation.held_a + EPS_A:
-            released[index] = _hold(fact, target, rows, uses, worth, found, control, now_ms)
+            released[index] = _hold(fact, target, uses, given)
             continue
-        ask = _rise(fact, target, rows, uses, soft, found, released, shares, control, now_ms)
+        ask = _rise(fact, target, uses, soft, given, released)
         if ask is not None:
             asks.append(ask)
     fill(rows, asks)
     for ask in asks:
         fact, target = facts[ask.index], _lasting(facts[ask.index], shares)
         reached = ask.given_a >= target.target_a - EPS_A
-        binding = target.binding if reached or ask.row is None else _reserved(ask.row, rows, found)
+        binding = target.binding if reached or ask.row is None else _reserved(ask.row, given)
         new = Released(ask.given_a, binding, target.one_phase)
-        released[ask.index] = _small_change(fact, new, target, worth, found, control, now_ms)
+        released[ask.index] = _small_change(fact, new, target, given)
     return released
 
 
@@ -81,12 +94,13 @@ def _steps_over(fact: Fact, target: Share) -> bool:
     )
 
 
-def _step_over(fact: Fact, target: Share, rows: Rows, sun_row: int | None, found: Constraints) -> Released:
+def _step_over(fact: Fact, target: Share, sun_row: int | None, given: _Given) -> Released:
     """The limit of a car that changes its phases: as much as there is room for beside what it holds on the old ones.
 
     Where that is less than its minimum it stays on the old ones, no higher than its share, so that others get room.
     """
     index, step_a = fact.socket.index, fact.socket.connector.step_a
+    rows, found = given.rows, given.found
     held = found.held_on(fact)
     one = target.one_phase
     use = fact.one_use if one and fact.one_use is not None else fact.all_use
@@ -142,70 +156,59 @@ def _set_aside_a(fact: Fact, shares: Shares) -> float:
     return min(max(fact.socket.solar.min_threshold_a, fact.min_a), shares.of[fact.socket.index].target_a)
 
 
-def _held_back(fact: Fact, control: Control, now_ms: int) -> bool:
+def _held_back(fact: Fact, given: _Given) -> bool:
     last_ms = fact.state.last_increase_ms
-    return last_ms is not None and now_ms - last_ms < control.increase_every_s * 1000
+    return last_ms is not None and given.now_ms - last_ms < given.control.increase_every_s * 1000
 
 
-def _exceeded(fact: Fact, target: Share, rows: Rows, uses: list[tuple[int, float]], found: Constraints) -> str | None:
+def _exceeded(fact: Fact, target: Share, uses: Uses, given: _Given) -> str | None:
     """Of a connector that would rise while its fallback is kept for the end of its lease: the exceeded row above it.
     What is kept for later may still be used by somebody who was told to make room, and is not there yet."""
     if not fact.reservation.lapsing or fact.standing_a is None or target.target_a <= fact.standing_a + EPS_A:
         return None
-    over = next((row for row, _ in uses if rows.left[row] + found.wander[row] < -EPS_A), None)
-    return None if over is None else _reserved(over, rows, found)
+    left, wander = given.rows.left, given.found.wander
+    over = next((row for row, _ in uses if left[row] + wander[row] < -EPS_A), None)
+    return None if over is None else _reserved(over, given)
 
 
-def _hold(
-    fact: Fact,
-    target: Share,
-    rows: Rows,
-    uses: list[tuple[int, float]],
-    worth: dict[str, tuple[int, float]],
-    found: Constraints,
-    control: Control,
-    now_ms: int,
-) -> Released:
+def _hold(fact: Fact, target: Share, uses: Uses, given: _Given) -> Released:
     """A decrease, or a rise within what it holds already; only a rise can be held back."""
     standing_a, limit_a = fact.standing_a, target.target_a
     if standing_a is not None and limit_a > standing_a + EPS_A:
-        if _held_back(fact, control, now_ms):
+        if _held_back(fact, given):
             return Released(standing_a, "increase_every_s", target.one_phase)
-        over = _over(fact, limit_a, rows, uses, found)
+        over = _over(fact, limit_a, uses, given)
         if over is not None:
-            return Released(standing_a, _reserved(over, rows, found), target.one_phase)
-    new = Released(limit_a, target.binding, target.one_phase)
-    return _small_change(fact, new, target, worth, found, control, now_ms)
+            return Released(standing_a, _reserved(over, given), target.one_phase)
+    return _small_change(fact, Released(limit_a, target.binding, target.one_phase), target, given)
 
 
-def _over(fact: Fact, limit_a: float, rows: Rows, uses: list[tuple[int, float]], found: Constraints) -> int | None:
+def _over(fact: Fact, limit_a: float, uses: Uses, given: _Given) -> int | None:
     """The row that does not carry a limit beside what the others hold: that a connector may not have come down yet is
     no reason to call it up again before those who are to make room for it have."""
-    held = found.held_on(fact)
+    held = given.found.held_on(fact)
     for row, unit in uses:
-        if rows.left[row] + found.wander[row] + held.get(row, 0.0) - unit * limit_a < -EPS_A:
+        left = given.rows.left[row] + given.found.wander[row] + held.get(row, 0.0)
+        if left - unit * limit_a < -EPS_A:
             return row
     return None
 
 
-def _small_change(
-    fact: Fact, new: Released, target: Share, worth: dict[str, tuple[int, float]], found: Constraints,
-    control: Control, now_ms: int,
-) -> Released:  # fmt: skip
+def _small_change(fact: Fact, new: Released, target: Share, given: _Given) -> Released:
     """An increase smaller than `min_change_a`, or than is worth it in a billed window, waits, unless a setpoint goes
     out anyway (a renewal costs no more)."""
     standing_a = fact.standing_a
     if standing_a is None:
         return new
-    least_a = control.min_change_a
-    if new.binding in worth and standing_a >= fact.min_a:
-        row, watts = worth[new.binding]
-        per_a = dict(found.uses_on(fact.socket.index, new.one_phase)).get(row)
+    least_a = given.control.min_change_a
+    if new.binding in given.worth and standing_a >= fact.min_a:
+        row, watts = given.worth[new.binding]
+        per_a = dict(given.found.uses_on(fact.socket.index, new.one_phase)).get(row)
         least_a = max(least_a, watts / per_a) if per_a else least_a
     if not EPS_A < new.limit_a - standing_a < least_a - EPS_A:
         return new
     sent = fact.state.sent
-    if sent is not None and now_ms - sent.at_ms >= control.lease_s * 500:
+    if sent is not None and given.now_ms - sent.at_ms >= given.control.lease_s * 500:
         return new
     return Released(standing_a, target.binding, target.one_phase)
 
@@ -220,29 +223,20 @@ def _worth(shares: Shares, found: Constraints, control: Control) -> dict[str, tu
 
 
 def _rise(
-    fact: Fact,
-    target: Share,
-    rows: Rows,
-    uses: list[tuple[int, float]],
-    soft: list[tuple[int, float]],
-    found: Constraints,
-    released: dict[int, Released],
-    shares: Shares,
-    control: Control,
-    now_ms: int,
+    fact: Fact, target: Share, uses: Uses, soft: Uses, given: _Given, released: dict[int, Released]
 ) -> Ask | None:
     """The ask of a connector that wants more than it holds; None when it has its answer already."""
-    index, connector = fact.socket.index, fact.socket.connector
+    index, connector, rows, shares = fact.socket.index, fact.socket.connector, given.rows, given.shares
     held_a = fact.reservation.held_a
     low_a = floor_to_step(min(held_a, target.target_a), connector.step_a)
-    if fact.standing_a is not None and _held_back(fact, control, now_ms):
+    if fact.standing_a is not None and _held_back(fact, given):
         stays_a = min(max(fact.standing_a, 0.0), target.target_a)
         released[index] = Released(stays_a, "increase_every_s", target.one_phase)
         return None
     if low_a < fact.min_a - EPS_A:
         blocked = blocking_row(rows, [*uses, *_beyond(soft, fact, shares, held_a)], fact.min_a - held_a)
         if blocked is not None:
-            released[index] = Released(0.0, _reserved(blocked, rows, found), target.one_phase)
+            released[index] = Released(0.0, _reserved(blocked, given), target.one_phase)
             return None
         take(rows, uses, fact.min_a - held_a)
         take(rows, _beyond(soft, fact, shares, held_a), fact.min_a - held_a)
@@ -262,11 +256,12 @@ def _rise(
     )
 
 
-def _beyond(soft: list[tuple[int, float]], fact: Fact, shares: Shares, held_a: float) -> list[tuple[int, float]]:
+def _beyond(soft: Uses, fact: Fact, shares: Shares, held_a: float) -> Uses:
     """The sun's row, where the way to the minimum is not set aside already."""
     return soft if _set_aside_a(fact, shares) <= held_a + EPS_A else []
 
 
-def _reserved(row: int, rows: Rows, found: Constraints) -> str:
+def _reserved(row: int, given: _Given) -> str:
     """A row that binds in a release binds because of what somebody still holds on it."""
-    return f"reservation {found.calm_places[row]}" if row < len(found.calm_places) else rows.names[row]
+    places = given.found.calm_places
+    return f"reservation {places[row]}" if row < len(places) else given.rows.names[row]

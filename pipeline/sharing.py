@@ -7,6 +7,8 @@ own share, as if they could be moved.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pipeline.allocation import Ask, fill, take
 from pipeline.constraints import Constraints
 from pipeline.facts import Fact
@@ -19,6 +21,17 @@ from pipeline.winding_down import REMOVED
 from topology.location import Control
 
 
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What is the same for all sharings of a decision."""
+
+    found: Constraints
+    suns: dict[int, Sun]
+    control: Control
+    now_ms: int
+    calm: bool
+
+
 def share(
     facts: list[Fact],
     found: Constraints,
@@ -29,14 +42,15 @@ def share(
     calm: bool = False,
 ) -> Shares:
     """Every connector's target. `calm`: of what is left when the load comes back to where it was a moment ago."""
+    given = _Given(found, suns, control, now_ms, calm)
     fixed = [f for f in facts if f.fixed]
     asked = {f.socket.index for f in fixed if f.heard and f.leaving is None and (f.wants or f.meter_age == "lost")}
     own = Shares()
     if asked:  # first, so that the suns are left as the main sharing sees them
         immovable = [f for f in fixed if f.socket.index not in asked]
         anybody = [f for f in facts if not f.fixed or f.socket.index in asked]
-        own = _share_once(anybody, immovable, found, suns, control, now_ms, {}, calm)
-    shares = _with_turns([f for f in facts if not f.fixed], fixed, found, suns, clocks, control, now_ms, calm)
+        own = _share_once(anybody, immovable, given, {})
+    shares = _with_turns([f for f in facts if not f.fixed], fixed, given, clocks)
     for index in asked:
         shares.of[index] = own.of[index]
         if index in own.timers:
@@ -49,60 +63,35 @@ def share(
     return shares
 
 
-def _with_turns(
-    movable: list[Fact],
-    fixed: list[Fact],
-    found: Constraints,
-    suns: dict[int, Sun],
-    clocks: dict[str, int],
-    control: Control,
-    now_ms: int,
-    calm: bool,
-) -> Shares:
+def _with_turns(movable: list[Fact], fixed: list[Fact], given: _Given, clocks: dict[str, int]) -> Shares:
     """Share; when somebody waits long enough, change turns and share again."""
-    shares = _share_once(movable, fixed, found, suns, control, now_ms, {}, calm)
+    shares = _share_once(movable, fixed, given, {})
     queue = in_order([f for f in movable if f.wants], {})
     waiting = {i for i, s in shares.of.items() if s.binding == "waiting"}
-    turns = change_turns(queue, waiting, shares.short, clocks, control.turn_s, now_ms)
+    turns = change_turns(queue, waiting, shares.short, clocks, given.control.turn_s, given.now_ms)
     if turns.moved:
-        shares = _share_once(movable, fixed, found, suns, control, now_ms, turns.moved, calm)
+        shares = _share_once(movable, fixed, given, turns.moved)
     shares.turns = turns
     return shares
 
 
-def _share_once(
-    movable: list[Fact],
-    fixed: list[Fact],
-    found: Constraints,
-    suns: dict[int, Sun],
-    control: Control,
-    now_ms: int,
-    moved: dict[str, int],
-    calm: bool,
-) -> Shares:
+def _share_once(movable: list[Fact], fixed: list[Fact], given: _Given, moved: dict[str, int]) -> Shares:
     """Share; where a Smart Solar car cannot have its threshold, share again, so that Solar Only ones may have that."""
     queue = in_order([f for f in movable if f.wants], moved)
     floors_a = {f.socket.index: threshold_a(f) for f in queue if smart(f)}
-    shares, given_a = _share_with(floors_a, queue, movable, fixed, found, suns, control, now_ms, calm)
-    reached_a = {i: min(floor_a, given_a.get(i, 0.0)) for i, floor_a in floors_a.items()}
+    shares, reached_a = _share_with(floors_a, queue, movable, fixed, given)
+    reached_a = {i: min(floor_a, reached_a.get(i, 0.0)) for i, floor_a in floors_a.items()}
     if reached_a != floors_a and any(f.socket.mode == "solar_only" for f in queue):
-        shares, _ = _share_with(reached_a, queue, movable, fixed, found, suns, control, now_ms, calm)
+        shares, _ = _share_with(reached_a, queue, movable, fixed, given)
     return shares
 
 
 def _share_with(
-    floors_a: dict[int, float],
-    queue: list[Fact],
-    movable: list[Fact],
-    fixed: list[Fact],
-    found: Constraints,
-    suns: dict[int, Sun],
-    control: Control,
-    now_ms: int,
-    calm: bool,
+    floors_a: dict[int, float], queue: list[Fact], movable: list[Fact], fixed: list[Fact], given: _Given
 ) -> tuple[Shares, dict[int, float]]:
     """Share while each Smart Solar car takes so much of its sun; and what everybody started is given."""
-    rows = found.rows(fixed, calm)
+    found, suns, now_ms = given.found, given.suns, given.now_ms
+    rows = found.rows(fixed, given.calm)
     for fact in movable:
         if fact.reservation.lapsing:
             take(rows, found.uses[fact.socket.index], fact.socket.fallback_a)
@@ -132,10 +121,10 @@ def _share_with(
         aside_of = _sun_of(fact, suns)
         if aside_of is not None:
             stay_aside(aside_of, fact)
-    asks += idle_offers(idle, rows, found, suns, shares, control)
+    asks += idle_offers(idle, rows, found, suns, shares, given.control)
     soft: dict[int, list[tuple[int, float]]] = {}
     for sun in distinct(suns):
-        soft.update(add_rows(sun, rows, calm))
+        soft.update(add_rows(sun, rows, given.calm))
     for ask in asks:
         ask.soft = soft.get(ask.index, [])
     fill(rows, asks)
