@@ -196,12 +196,12 @@ def _over(fact: Fact, limit_a: float, uses: Uses, given: _Given) -> int | None:
 
 def _small_change(fact: Fact, new: Released, target: Share, given: _Given) -> Released:
     """An increase smaller than `min_change_a`, or than is worth it in a billed window, waits, unless a setpoint goes
-    out anyway (a renewal costs no more)."""
+    out anyway (a renewal costs no more). A start is no small change, whatever it starts with."""
     standing_a = fact.standing_a
-    if standing_a is None:
+    if standing_a is None or standing_a < fact.min_a:
         return new
     least_a = given.control.min_change_a
-    if new.binding in given.worth and standing_a >= fact.min_a:
+    if new.binding in given.worth:
         row, watts = given.worth[new.binding]
         per_a = dict(given.found.uses_on(fact.socket.index, new.one_phase)).get(row)
         least_a = max(least_a, watts / per_a) if per_a else least_a

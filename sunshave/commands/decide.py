@@ -18,7 +18,7 @@ def decide(file: str) -> None:
     FILE (or standard input) has a line per record, {"topic": "telemetry.meters", "value": {…}}, and a line
     {"now": "2026-11-22T08:00:02.000Z"} wherever a decision is asked for. Each of those is answered with one line,
     {"decisions": […], "windows": […]}; a bad record with {"deadletter": {…}} before that. The clock is only what `now`
-    says.
+    says. A line may have the "key" of its record, too: a location is removed by a null value with its key.
 
     Exit status: 0; 2 when a location was refused or FILE cannot be read.
     """
