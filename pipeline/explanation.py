@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 from pipeline.records import ConnectorView, Decision, GroupView
 
+_LOADED = ("fuse", "peak_shaving", "limit", "window", "solar")
+"""The first words of bindings below which a raise leaves something free, or waits until it is worth it."""
 NAMED = 3
 """Connectors that are told by their names. More: nobody reads to the end of the sentence."""
 
@@ -50,6 +52,8 @@ def _share(view: ConnectorView) -> list[str]:
     share = f"Its fair share is {_n(view.target_a)} A"
     if view.binding.startswith("reservation "):
         return [f"{share}; it gets the rest as soon as that is free."]
+    if view.binding.partition(" ")[0] in _LOADED:
+        return [f"{share}; the rest is left to a load that comes back, or too little for a setpoint of its own."]
     return [f"{share}."]
 
 

@@ -187,6 +187,13 @@ def test_timer_with_backup() -> None:
     )
 
 
+def test_a_raise_that_leaves_something_free() -> None:
+    """What a noisy load comes back to, or less than `min_change_a`: the decision does not say which."""
+    assert told("fuse garage L2", target_a=9.0).endswith(
+        "Its fair share is 9 A; the rest is left to a load that comes back, or too little for a setpoint of its own."
+    )
+
+
 def holds(n: int, reserved_a: float) -> ConnectorView:
     """Another connector, and what it holds."""
     return ConnectorView(
