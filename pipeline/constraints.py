@@ -21,15 +21,12 @@ from pipeline.headroom import Difference, difference
 from pipeline.limits import Bound, phase_bounds, power_bounds
 from pipeline.memo import Memo
 from pipeline.state import LocationState, MeterState
-from pipeline.wander import kept_free_a, kept_free_total_a
+from pipeline.wander import AVERAGED, kept_free_a, kept_free_total_a
 from pipeline.windows import RunningWindow, running_window
 from topology.tree import Node, Tree
 
 GroupLoad = tuple[list[float], float, list[float], float]
 """Signed amperes per phase, watts, and how much it wanders (amperes): per phase, and as a sum over the phases."""
-
-AVERAGED = 0.5
-"""What of a load's wander counts in a billed average. Less: a limit that follows the noise; more: unused at the end."""
 
 
 class GroupNow(Struct, gc=False):

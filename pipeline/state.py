@@ -304,11 +304,11 @@ def decode_state(data: bytes) -> LocationState:
 
 def _from_before(version: int, state: list[Any]) -> LocationState:
     """Of the load only how much is unmanaged is kept; whose ramp it was, and how it wanders, is found out anew."""
-    fields = MeterState.__struct_fields__
+    anew, fields = MeterState(), MeterState.__struct_fields__
     for meter in state[LocationState.__struct_fields__.index("meters")].values():
-        for name, nothing in (("rises_ms", {}), ("wander", None)) if version == 1 else (("wander", None),):
+        for name in ("rises_ms", "wander") if version == 1 else ("wander",):
             if len(meter) > fields.index(name):
-                meter[fields.index(name)] = nothing
+                meter[fields.index(name)] = getattr(anew, name)
     return msgspec.convert(state, LocationState, strict=False)
 
 

@@ -37,6 +37,8 @@ RANGES = 2.5
 over is taken for noise."""
 MORE_RANGES = 0.2
 """How much more than its highest is left free: a new highest is soon there, and hardly higher."""
+AVERAGED = 0.5
+"""What of it counts in a billed average. Less: a limit that follows the noise; more: unused at the window's end."""
 PER_A = 100
 """Amperes are kept as whole hundredths, which take a third of the bytes."""
 

@@ -121,6 +121,27 @@ def test_a_car_beside_a_noisy_house_is_not_told_something_all_the_time(
     assert found["overload"]["avoidable_as"] == 0
 
 
+@pytest.mark.parametrize(("min_change_a", "least", "most"), [(0.5, 8, 50), (0, 100, 400)])
+def test_below_a_billed_window_a_raise_is_worth_a_setpoint(
+    min_change_a: float, least: int, most: int, tmp_path: Path
+) -> None:
+    """Its allowance grows all the time towards the end; who wants every raise says so with `min_change_a`."""
+    location = {**SMALL["location"], "control": {"min_change_a": min_change_a}}
+    capacity = {"tariff": "plain", "cap_kw": 9, "follow_month_peak": False}
+    location["groups"] = [{"id": "main", "limit_a": 63, "meter": "p1", "capacity": capacity}]
+    document = {
+        **SMALL,
+        "location": location,
+        "meter_every_s": 1,
+        "house": [{"base_a": [2, 2, 2], "flicker_a": 2}],
+        "cars": [{"charger": "CP-1", "arrives": "17:00", "leaves": "23:00", "energy_kwh": 50}],
+    }
+    [found] = json.loads(simulate(tmp_path, document, "--no-report").stdout)["locations"]
+
+    assert least <= found["setpoints"]["per_car_hour"] <= most
+    assert (0, True) == (found["peaks"][0]["windows_above_cap"], found["peaks"][0]["highest_quarter_w"] > 0.97 * 9000)
+
+
 def test_every_error_is_named_with_its_path(tmp_path: Path) -> None:
     """Wrong values, misspelt keys, and names that the location does not have, all at once; status 2."""
     document = {
