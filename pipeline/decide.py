@@ -86,6 +86,7 @@ def decide(tree: Tree, state: LocationState, now_ms: int, memo: Memo | None = No
         number=state.decisions + 1,
         order=[dict(sorted(inputs.items())) for inputs in state.order],
         first=dict(sorted(state.first.items())),
+        max_unbalance_a=tree.location.grid.max_unbalance_a,
     )
     windows = [w for g in groups if g.window is not None for w in closed_windows(tree, state, g.node, now_ms)]
     one_phase = [released[f.socket.index].one_phase for f in facts]

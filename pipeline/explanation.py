@@ -211,6 +211,12 @@ def _stale(decision: Decision, view: ConnectorView, rest: str) -> str:
     return f"The newest reading of {rest} is old, and nothing below it rises: {stays} until that reports again."
 
 
+def _unbalance(decision: Decision, view: ConnectorView, rest: str) -> str:
+    most_a = decision.max_unbalance_a
+    further = "no further" if most_a is None else f"with no more than {_n(most_a)} A together"
+    return f"Connectors on fewer than three phases may load one phase {further} (max_unbalance_a)."
+
+
 def _fixed(text: str) -> Callable[[Decision, ConnectorView, str], str]:
     return lambda decision, view, rest: text.format(rest=rest)
 
@@ -230,7 +236,7 @@ _SENTENCES: dict[str, Callable[[Decision, ConnectorView, str], str]] = {
     "stale": _stale,
     "lost": _fixed("Nothing is heard of {rest} any more: everything below it goes to its fallback."),
     "offline": _fixed("It can be told nothing until it is back."),
-    "unbalance": _fixed("Connectors on fewer than three phases may load one phase no further (max_unbalance_a)."),
+    "unbalance": _unbalance,
     "increase_every_s": _fixed("It was raised a moment ago; the next raise has to wait (increase_every_s)."),
     "removed": _fixed("Its location does not have it any more: it is told to stop, and then forgotten."),
 }

@@ -227,6 +227,8 @@ class Decision(Struct, frozen=True, kw_only=True, gc=False):
     first: dict[str, int] = {}
     """Topics that were folded for the first time since the decision before, and from which offset on: what lies before
     that came when the location was not known."""
+    max_unbalance_a: float | None = None
+    """What the connectors on fewer than three phases may load one phase with, where the grid is limited so."""
 
 
 class ClosedWindow(Struct, frozen=True, kw_only=True, gc=False):

@@ -41,6 +41,7 @@ def told(
     *groups: GroupView,
     alarms: list[Alarm] | None = None,
     others: list[ConnectorView] | None = None,
+    max_unbalance_a: float | None = None,
     **other: Any,
 ) -> str:
     """What is said of a connector that is bound so."""
@@ -55,6 +56,7 @@ def told(
         connectors=[view, *(others or [])],
         setpoints=[],
         alarms=alarms or [],
+        max_unbalance_a=max_unbalance_a,
     )
     return explain(decision, view)
 
@@ -246,6 +248,12 @@ def test_reservation() -> None:
             "unbalance",
             {},
             f"{GETS} Connectors on fewer than three phases may load one phase no further (max_unbalance_a).",
+        ),
+        (
+            "unbalance",
+            {"max_unbalance_a": 20.0},
+            (f"{GETS} Connectors on fewer than three phases may load one phase with no more than 20 A together "
+            "(max_unbalance_a)."),
         ),
         (
             "under_draw",
