@@ -150,8 +150,10 @@ def _of_rows_that_can_be_full(rows: Rows, growing: list[Ask]) -> dict[int, list[
         for row, unit in ask.uses:
             if row in full:
                 shares[row].append(_Share(ask, unit, ask.low_a))
+        floor_a = max(ask.low_a, ask.threshold_a)
         for row, unit in ask.soft:
-            shares.setdefault(row, []).append(_Share(ask, unit, max(ask.low_a, ask.threshold_a)))
+            if ask.high_a > floor_a + EPS_A:  # else it never loads it
+                shares.setdefault(row, []).append(_Share(ask, unit, floor_a))
     return shares
 
 
@@ -165,11 +167,13 @@ def _look(
 
 
 def _stop_at(rows: Rows, growing: set[int], share: _Share, level: float, row: int) -> None:
-    """A row is full at this λ: its asks stop, but for those that reach `high_a` before, or are free up to a floor."""
+    """A row is full at this λ: its asks stop, but for those that are free up to a floor."""
     ask = share.ask
     value = ask.weight * level
-    if value >= ask.high_a - EPS_A:
-        return  # it stops by itself; the row does not bind it
+    if value >= ask.high_a - EPS_A:  # it stops by itself; the row does not bind it
+        growing.discard(ask.index)
+        _set(rows, ask, ask.high_a)
+        return
     if value < share.floor_a - EPS_A and share.floor_a > ask.low_a + EPS_A:
         return  # a threshold: below it this row does not count
     growing.discard(ask.index)
@@ -180,18 +184,13 @@ def _stop_at(rows: Rows, growing: set[int], share: _Share, level: float, row: in
 
 def _full_at(left: float, shares: list[_Share]) -> float | None:
     """The λ at which a row is full when nothing else stops anybody; None when it never is."""
-    most = 0.0
-    for s in shares:
-        if s.ask.high_a > s.floor_a:
-            most += s.unit * (s.ask.high_a - s.floor_a)
-    if most <= left + EPS_A:
+    if sum([s.unit * (s.ask.high_a - s.floor_a) for s in shares]) <= left + EPS_A:
         return None
     events: list[tuple[float, float]] = []
     for s in shares:
         weight = s.ask.weight
-        if s.ask.high_a > s.floor_a:
-            events.append((s.floor_a / weight, s.unit * weight))
-            events.append((s.ask.high_a / weight, -s.unit * weight))
+        events.append((s.floor_a / weight, s.unit * weight))
+        events.append((s.ask.high_a / weight, -s.unit * weight))
     events.sort()
     level, rate = 0.0, 0.0
     for at, change in events:
@@ -226,9 +225,7 @@ def _give_back(rows: Rows, ask: Ask) -> None:
 def _hand_on(rows: Rows, asks: list[Ask]) -> None:
     """Spare steps: the highest priority first, then the smallest a/weight, then queue order."""
     heap = [
-        (-a.priority, a.given_a / a.weight, a.order, k)
-        for k, a in enumerate(asks)
-        if a.given_a + a.step_a <= a.high_a + EPS_A
+        (-a.priority, _level(a), a.order, k) for k, a in enumerate(asks) if a.given_a + a.step_a <= a.high_a + EPS_A
     ]
     heapq.heapify(heap)
     while heap:
@@ -240,4 +237,9 @@ def _hand_on(rows: Rows, asks: list[Ask]) -> None:
             continue
         _set(rows, ask, round(ask.given_a + step_a, 6))
         if ask.given_a + step_a <= ask.high_a + EPS_A:
-            heapq.heappush(heap, (-ask.priority, ask.given_a / ask.weight, ask.order, k))
+            heapq.heappush(heap, (-ask.priority, _level(ask), ask.order, k))
+
+
+def _level(ask: Ask) -> float:
+    """Amperes per weight; those that are equal are equal however they were divided."""
+    return round(ask.given_a / ask.weight, 6)

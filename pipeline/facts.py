@@ -176,7 +176,7 @@ def _fact(
     wanted_a, wanted_by = _wish(socket, learnt, reading, control) if wants else (0.0, "max_a")
     all_use = socket.use if learnt.phases is None else _use_of(tree, socket, learnt.phases)
     one_use = None if learnt.phases is not None or learnt.ignores_phases else socket.one_use
-    held = reservation(own, socket.fallback_a, one_use is not None, control, now_ms)
+    held = reservation(own, socket.fallback_a, socket.max_a, one_use is not None, control, now_ms)
     on_one = one_use is not None and own.one_phase
     online = reading is not None and reading.online
     silent = reading is not None and now_ms - reading.at_ms > control.silent_s * 1000

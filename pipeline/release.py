@@ -228,19 +228,20 @@ def _rise(
     """The ask of a connector that wants more than it holds; None when it has its answer already."""
     index, connector, rows, shares = fact.socket.index, fact.socket.connector, given.rows, given.shares
     held_a = fact.reservation.held_a
+    least_a = fact.min_a if fact.wants else target.target_a  # an idle offer is whole or none
     low_a = floor_to_step(min(held_a, target.target_a), connector.step_a)
     if fact.standing_a is not None and _held_back(fact, given):
         stays_a = min(max(fact.standing_a, 0.0), target.target_a)
         released[index] = Released(stays_a, "increase_every_s", target.one_phase)
         return None
-    if low_a < fact.min_a - EPS_A:
-        blocked = blocking_row(rows, [*uses, *_beyond(soft, fact, shares, held_a)], fact.min_a - held_a)
+    if low_a < least_a - EPS_A:
+        blocked = blocking_row(rows, [*uses, *_beyond(soft, fact, shares, held_a)], least_a - held_a)
         if blocked is not None:
             released[index] = Released(0.0, _reserved(blocked, given), target.one_phase)
             return None
-        take(rows, uses, fact.min_a - held_a)
-        take(rows, _beyond(soft, fact, shares, held_a), fact.min_a - held_a)
-        low_a = fact.min_a
+        take(rows, uses, least_a - held_a)
+        take(rows, _beyond(soft, fact, shares, held_a), least_a - held_a)
+        low_a = least_a
     return Ask(
         index=index,
         low_a=low_a,

@@ -52,11 +52,13 @@ def accepted(state: ConnectorState) -> Grant | None:
     return None
 
 
-def reservation(state: ConnectorState, fallback_a: float, switches: bool, control: Control, now_ms: int) -> Reservation:
+def reservation(
+    state: ConnectorState, fallback_a: float, max_a: float, switches: bool, control: Control, now_ms: int
+) -> Reservation:
     """What a connector holds at `now_ms`.
 
-    `fallback_a`: what it falls to without us, on all of its phases; its rating where that is not known. `switches`:
-    whether it can be told to use one phase alone.
+    `fallback_a`: what it falls to without us, on all of its phases; its rating where that is not known. `max_a`: its
+    rating. `switches`: whether it can be told to use one phase alone.
     """
     skew_ms = round(control.lease_skew_s * 1000)
     taken = accepted(state)
@@ -73,7 +75,7 @@ def reservation(state: ConnectorState, fallback_a: float, switches: bool, contro
     if state.reading is not None and state.reading.at_ms >= lapsed_ms:
         measured_a = state.reading.draw_a  # one from before a lease ran out says nothing of what came after
     held_a = max(allowed_a, measured_a)
-    over_draw = measured_a > allowed_a + OVER_DRAW_A
+    above = measured_a > allowed_a + OVER_DRAW_A
     all_a = held_a
     if switches:
         others_a = beyond_first_a(state.reading) if measured_a > 0 else 0.0
@@ -83,13 +85,15 @@ def reservation(state: ConnectorState, fallback_a: float, switches: bool, contro
             0.0,
         )
         all_a = max(allowed_all_a, measured_a if others_a > 0 else 0.0)
-        over_draw = over_draw or others_a > allowed_all_a + OVER_DRAW_A
+        above = above or others_a > allowed_all_a + OVER_DRAW_A
+    failed = _decrease_failed(state, held_a, all_a, control, now_ms)
     return Reservation(
         held_a=held_a,
         all_a=all_a,
         allowed_a=allowed_a,
-        over_draw=over_draw,
-        stuck=_decrease_failed(state, held_a, all_a, control, now_ms) or _deaf(state, taken),
+        # before it has accepted anything there is nothing to obey but its rating
+        over_draw=above and (taken is not None or failed or measured_a > max_a + OVER_DRAW_A),
+        stuck=failed or _deaf(state, taken),
         lapsing=runs_out,
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.allocation import Ask, fill, take
+from pipeline.allocation import EPS_A, Ask, fill, take
 from pipeline.constraints import Constraints
 from pipeline.facts import Fact
 from pipeline.minimums import choose_phases, idle_offers, place
@@ -47,20 +47,43 @@ def share(
     asked = {f.socket.index for f in fixed if f.heard and f.leaving is None and (f.wants or f.meter_age == "lost")}
     own = Shares()
     if asked:  # first, so that the suns are left as the main sharing sees them
-        immovable = [f for f in fixed if f.socket.index not in asked]
-        anybody = [f for f in facts if not f.fixed or f.socket.index in asked]
-        own = _share_once(anybody, immovable, given, {})
-    shares = _with_turns([f for f in facts if not f.fixed], fixed, given, clocks)
-    for index in asked:
+        own = _share_once(facts, [f for f in fixed if f.socket.index not in asked], given, {})
+    shares, burdens = _beside_burdens(facts, fixed, asked, own, given, clocks)
+    for index in asked & burdens:
         shares.of[index] = own.of[index]
         if index in own.timers:
             shares.timers[index] = own.timers[index]
         if index in own.phases:
             shares.phases[index] = own.phases[index]
-    shares.placed |= own.placed & asked
+    shares.placed |= own.placed & asked & burdens
     for fact in facts:
         shares.of.setdefault(fact.socket.index, Share(0.0, "idle" if fact.leaving is None else REMOVED))
     return shares
+
+
+def _beside_burdens(
+    facts: list[Fact], fixed: list[Fact], asked: set[int], own: Shares, given: _Given, clocks: dict[str, int]
+) -> tuple[Shares, set[int]]:
+    """Share what is left beside those that cannot be moved; and who they are.
+
+    One that is asked for its share is a burden to the others only where it holds more than that: else its share is what
+    they leave to it, and what it holds is a part of it.
+    """
+    burdens = {f.socket.index for f in fixed if f.socket.index not in asked}
+    before = own
+    while True:
+        burdens |= {i for i in asked - burdens if _holds_more(facts[i], before.of[i])}
+        beside = [f for f in fixed if f.socket.index in burdens]
+        shares = _with_turns([f for f in facts if f.socket.index not in burdens], beside, given, clocks)
+        if not any(_holds_more(facts[i], shares.of[i]) for i in asked - burdens):
+            return shares, burdens
+        before = shares
+
+
+def _holds_more(fact: Fact, share: Share) -> bool:
+    """Whether a connector holds more than its share, or its share on other phases."""
+    held = fact.reservation
+    return held.held_a > share.target_a + EPS_A or (share.one_phase and held.all_a > EPS_A)
 
 
 def _with_turns(movable: list[Fact], fixed: list[Fact], given: _Given, clocks: dict[str, int]) -> Shares:

@@ -125,7 +125,7 @@ def historian(cluster: Cluster, *to: str, **environment: str) -> Iterator[subpro
         yield process
     finally:
         process.kill()
-        process.communicate()
+        print(process.communicate()[1])  # shown where a test fails
 
 
 def stop(process: subprocess.Popen[str]) -> tuple[int, str]:
