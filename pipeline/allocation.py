@@ -35,6 +35,8 @@ class Rows:
 
     names: list[str] = field(default_factory=list)
     left: list[float] = field(default_factory=list)
+    free: list[float] = field(default_factory=list)
+    """Of the physical rows: what a start leaves of that, because the load comes back."""
 
     def add(self, name: str, room: float) -> int:
         """A new row; its index."""

@@ -21,7 +21,7 @@ from pipeline.headroom import Difference, difference
 from pipeline.limits import Bound, phase_bounds, power_bounds
 from pipeline.memo import Memo
 from pipeline.state import LocationState, MeterState
-from pipeline.wander import AVERAGED, kept_free_a, kept_free_total_a
+from pipeline.wander import AVERAGED, believed, follows_all, kept_free_a, kept_free_total_a
 from pipeline.windows import RunningWindow, running_window
 from topology.tree import Node, Tree
 
@@ -93,7 +93,9 @@ class Constraints:
 
         `calm`: less what the load is likely to reach again, too.
         """
-        left = [room - free for room, free in zip(self.room, self.wander, strict=True)] if calm else list(self.room)
+        left, free = list(self.room), self.wander
+        if calm:
+            left, free = [room - wander for room, wander in zip(left, free, strict=True)], [0.0] * len(left)
         for fact in holding:
             held_a = fact.reservation.held_a
             if fact.one_use is not None:
@@ -102,7 +104,7 @@ class Constraints:
             elif held_a:
                 for row, unit in self.uses[fact.socket.index]:
                     left[row] -= unit * held_a
-        return Rows(list(self.calm_names if calm else self.names), left)
+        return Rows(list(self.calm_names if calm else self.names), left, free)
 
     def uses_on(self, index: int, one: bool) -> Uses:
         """The rows of a connector: on its first phase alone, or on all."""
@@ -210,8 +212,8 @@ def _signed_loads(tree: Tree, shown: dict[int, Difference], ages: dict[int, Mete
         if own is None:
             signed[index] = seen_above[index] = below
             continue
-        load_a = own.unmanaged_a
-        wanders = kept_free_a(own.wander, load_a), kept_free_total_a(own.wander, load_a)
+        load_a, wander = own.unmanaged_a, believed(own.wander, tree.location.control)
+        wanders = kept_free_a(wander, load_a), kept_free_total_a(wander, load_a)
         measured = (list(load_a), own.power_w, *wanders)
         lost = ages.get(index) == "lost"
         signed[index] = below if lost else measured
@@ -269,11 +271,13 @@ def _power_rows(found: Constraints, tree: Tree, group: GroupNow, now_ms: int) ->
     window, capacity = group.window, group.node.group.capacity
     if window is None or capacity is None:
         return
-    free_w = AVERAGED * max(0.0, group.others_w + wander_w - group.forecast_w) + window.worth_w
+    free_w = 0.0
+    if not follows_all(tree.location.control):
+        free_w = AVERAGED * max(0.0, group.others_w + wander_w - group.forecast_w) + window.worth_w
+        found.worth_w[f"window {name}"] = len(found.room), window.raise_w
     ends_w = max(0.0, window.allowed_w - window.cap_w)
     room_w = window.allowed_w - group.forecast_w
     found.add(load, f"window {name}", name, room_w, free_w, ends_w)
-    found.worth_w[f"window {name}"] = len(found.room) - 1, window.raise_w
     if capacity.bursts:
         steady_w = window.cap_w - group.forecast_w
         most_w = window.cap_w if group.highest_w is None else min(window.cap_w, group.highest_w)

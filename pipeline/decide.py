@@ -24,7 +24,7 @@ from pipeline.shares import Share, Shares
 from pipeline.sharing import share
 from pipeline.solar import Sun, copies, distinct, whole_budget_a
 from pipeline.state import ConnectorState, LocationState
-from pipeline.wander import kept_free_total_a
+from pipeline.wander import believed, kept_free_total_a
 from pipeline.winding_down import Ending, end, endings
 from pipeline.windows import closed_windows, note_windows, view
 from topology.location import Control
@@ -67,8 +67,9 @@ def decide(tree: Tree, state: LocationState, now_ms: int, memo: Memo | None = No
     shares = _shares(facts, found, suns, state.turn_clocks, control, now_ms)
     released = release(facts, shares, found, suns, control, now_ms)
     name = f"{tree.location.location}@{now_ms}"
-    held_a = [_held_after(f, released[f.socket.index].limit_a) for f in facts]
-    loads = [_load_after(f, released[f.socket.index]) for f in facts]
+    sends = [due(f, new.limit_a, new.one_phase, control, now_ms) for f in facts for new in [released[f.socket.index]]]
+    held_a = [_held_after(f, released[f.socket.index], sent) for f, sent in zip(facts, sends, strict=True)]
+    loads = [_load_after(f, released[f.socket.index], sent) for f, sent in zip(facts, sends, strict=True)]
     views = [_connector_view(f, shares.of[f.socket.index], released[f.socket.index], held_a) for f in facts]
     decision = Decision(
         location=tree.location.location,
@@ -78,9 +79,9 @@ def decide(tree: Tree, state: LocationState, now_ms: int, memo: Memo | None = No
         groups=[_group_view(g, loads, suns) for g in groups],
         connectors=views,
         setpoints=[
-            setpoint(tree.location.location, name, f, v.limit_a, one, v.binding, control, now_ms)
-            for f, v in zip(facts, views, strict=True)
-            if due(f, v.limit_a, one := released[f.socket.index].one_phase, control, now_ms)
+            setpoint(name, f, v.limit_a, released[f.socket.index].one_phase, v.binding, tree.location, now_ms)
+            for f, v, sent in zip(facts, views, sends, strict=True)
+            if sent
         ],
         alarms=alarms(groups, facts),
         number=state.decisions + 1,
@@ -144,7 +145,8 @@ def _suns(tree: Tree, facts: list[Fact], shown: dict[int, Difference], ages: dic
             group = socket.charger.group if node is None else tree.nodes[node].group.id
             by_meter[key] = Sun(group, None)
             if known and node is not None:
-                wander_a = kept_free_total_a(shown[node].wander, shown[node].unmanaged_a)
+                wander = believed(shown[node].wander, tree.location.control)
+                wander_a = kept_free_total_a(wander, shown[node].unmanaged_a)
                 by_meter[key] = Sun(group, shown[node].excess_a, wander_a)
         suns[socket.index] = by_meter[key]
     return suns
@@ -177,15 +179,20 @@ def _group_view(group: GroupNow, loads: list[tuple[float, ...]], suns: dict[int,
     )
 
 
-def _held_after(fact: Fact, limit_a: float) -> float:
+def _told_a(fact: Fact, new: Released, sent: bool) -> float:
+    """The limit that a connector may act on once this decision is out: not one that it refused."""
+    return new.limit_a if sent or (fact.heard and not fact.state.failed) else 0.0
+
+
+def _held_after(fact: Fact, new: Released, sent: bool) -> float:
     """What a connector holds once this decision is out: its reservation, or the higher limit that it is told."""
-    return max(fact.reservation.held_a, limit_a) if fact.heard else fact.reservation.held_a
+    return max(fact.reservation.held_a, _told_a(fact, new, sent))
 
 
-def _load_after(fact: Fact, new: Released) -> tuple[float, ...]:
+def _load_after(fact: Fact, new: Released, sent: bool) -> tuple[float, ...]:
     """What a connector holds on each building phase once this decision is out."""
     held, all_on = fact.reservation, fact.all_use.on
-    told_a = new.limit_a if fact.heard else 0.0
+    told_a = _told_a(fact, new, sent)
     if fact.one_use is None:
         held_a = max(held.held_a, told_a)
         return tuple(held_a * on for on in all_on)
@@ -242,7 +249,8 @@ def commit(state: LocationState, outcome: Outcome) -> None:
             if new.limit_a > 0:
                 own.burst_ms = outcome.shares.bursts.get(fact.socket.index, own.burst_ms)
             one_phase = outcome.one_phase[fact.socket.index]
-            note_sent(own, new.seq, new.limit_a, one_phase, fact.standing_a, control, now_ms)
+            before_a = fact.standing_a if fact.standing_a is not None else fact.reservation.held_a
+            note_sent(own, new.seq, new.limit_a, one_phase, before_a, control, now_ms)
     for index, shown in outcome.shown.items():
         meter = tree.nodes[index].meter
         assert meter is not None

@@ -147,12 +147,12 @@ def turns_ms(own: ConnectorState, control: Control) -> Iterator[float]:
     for moment_ms in (own.switched_ms, own.started_ms):
         if moment_ms is not None:
             yield moment_ms + int(control.switch_hold_s * 1000)
-    if own.unanswered_since_ms is not None:
-        yield own.unanswered_since_ms + int(control.ack_s * 1000)
     if own.sent is not None and own.sent.until_ms is not None:
         yield own.sent.until_ms
     skew_ms = round(control.lease_skew_s * 1000)
     for grant in own.grants:
+        if grant.state == "sent":
+            yield grant.at_ms + int(control.ack_s * 1000)
         if grant.until_ms is not None:
             yield grant.until_ms + skew_ms
             if grant.state == "accepted":
@@ -245,12 +245,18 @@ def _wish(socket: Socket, learnt: Learnt, reading: Reading | None, control: Cont
 
 
 def _standing_a(state: ConnectorState, now_ms: int) -> float | None:
-    if state.sent is not None and not state.failed and state.sent.until_ms is not None and now_ms < state.sent.until_ms:
-        return state.sent.limit_a
+    sent = state.sent
+    if sent is not None and sent.until_ms is not None and now_ms < sent.until_ms and not _refused(state, sent.seq):
+        return sent.limit_a
     taken = accepted(state)
     if taken is not None and taken.until_ms is not None and now_ms < taken.until_ms:
         return taken.limit_a
     return None
+
+
+def _refused(state: ConnectorState, seq: int) -> bool:
+    """Whether the charger did not take its newest setpoint; `timeout` is no answer (design §9)."""
+    return state.failed and all(grant.seq != seq for grant in state.grants)
 
 
 def _settable_a(socket: Socket, standing_a: float | None) -> float | None:

@@ -14,7 +14,7 @@ from pipeline.orders import note_told
 from pipeline.records import Setpoint
 from pipeline.reservations import forget_expired
 from pipeline.state import ConnectorState, Grant
-from topology.location import Control
+from topology.location import Control, Location
 
 UNANSWERED_KEPT = 16
 """Setpoints without an answer that are kept one by one: a lease of 900 s holds 30 repetitions of 30 s. Fewer: some hold
@@ -34,30 +34,23 @@ def due(fact: Fact, limit_a: float, one_phase: bool, control: Control, now_ms: i
         return True
     if now_ms - sent.at_ms >= control.lease_s * 500:
         return True
-    unanswered = fact.state.failed or fact.state.unanswered_since_ms is not None
-    return unanswered and fact.online and now_ms - sent.at_ms >= control.ack_s * 1000
+    again = fact.state.unanswered_since_ms is not None or (fact.state.failed and fact.online)
+    return again and now_ms - sent.at_ms >= control.ack_s * 1000
 
 
 def setpoint(
-    location: str,
-    decision: str,
-    fact: Fact,
-    limit_a: float,
-    one_phase: bool,
-    reason: str,
-    control: Control,
-    now_ms: int,
+    decision: str, fact: Fact, limit_a: float, one_phase: bool, reason: str, location: Location, now_ms: int
 ) -> Setpoint:
     """The setpoint of one connector. Sequence numbers grow and tell the time: the newest one counts everywhere."""
     connector = fact.socket.connector
     return Setpoint(
-        location=location,
+        location=location.location,
         charger=fact.socket.charger.id,
         connector=connector.id,
         seq=max(fact.state.seq + 1, now_ms),
         decision=decision,
         issued_at=to_moment(now_ms),
-        valid_until=to_moment(now_ms + round(control.lease_s * 1000)),
+        valid_until=to_moment(now_ms + round(location.control.lease_s * 1000)),
         limit_a=limit_a,
         phases=1 if one_phase else connector.phases,
         fallback_a=fact.socket.charger.fallback_a,
@@ -70,11 +63,11 @@ def note_sent(
     seq: int,
     limit_a: float,
     one_phase: bool,
-    standing_a: float | None,
+    before_a: float,
     control: Control,
     now_ms: int,
 ) -> None:
-    """The setpoint counts as sent: it may be acted on until it expires or is answered."""
+    """The setpoint counts as sent: it may be acted on until it expires or is answered. `before_a`: what it acted on."""
     grant = Grant(seq, limit_a, now_ms, now_ms + round(control.lease_s * 1000), "sent", one_phase)
     forget_expired(state, control, now_ms)
     state.grants = _bounded([*state.grants, grant])
@@ -83,7 +76,7 @@ def note_sent(
     note_told(state, limit_a, now_ms)
     if state.unanswered_since_ms is None:
         state.unanswered_since_ms = now_ms
-    if standing_a is None or limit_a > standing_a + EPS_A:
+    if limit_a > before_a + EPS_A:
         state.last_increase_ms = now_ms
 
 

@@ -54,7 +54,7 @@ def place(
     low_a = most_a if lost else _least_a(fact, most_a)
     kept_a = fact.socket.fallback_a if fact.reservation.lapsing else 0.0
     more_a = low_a - kept_a
-    fits = blocking_row(rows, uses, more_a) is None and (_runs(fact) or _lasts(rows, found, uses, more_a))
+    fits = blocking_row(rows, uses, more_a) is None and (_runs(fact) or _lasts(rows, uses, more_a))
     needs_a = 0.0
     if sun is not None and not lost and not smart(fact):
         needs_a = fact.min_a * least_use(fact).total
@@ -119,15 +119,15 @@ def _runs(fact: Fact) -> bool:
     return fact.standing_a is not None and fact.standing_a >= fact.min_a
 
 
-def _lasts(rows: Rows, found: Constraints, uses: list[tuple[int, float]], low_a: float) -> bool:
+def _lasts(rows: Rows, uses: Uses, low_a: float) -> bool:
     """Whether a car that is started now would still fit when the load comes back (`pipeline.wander`)."""
-    return all(rows.left[row] - found.wander[row] >= unit * low_a - EPS_A for row, unit in uses)
+    return all(rows.left[row] - rows.free[row] >= unit * low_a - EPS_A for row, unit in uses)
 
 
 def _carried_on(rows: Rows, found: Constraints, extra: Uses, low_a: float) -> bool:
     """Whether there would still be room when the load comes back, and when the next window begins."""
-    left, wander, ends = rows.left, found.wander, found.ends
-    return all(left[row] - wander[row] - ends[row] >= unit * low_a - EPS_A for row, unit in extra)
+    left, free, ends = rows.left, rows.free, found.ends
+    return all(left[row] - free[row] - ends[row] >= unit * low_a - EPS_A for row, unit in extra)
 
 
 def choose_phases(

@@ -50,7 +50,7 @@ def release(
     for row, watts in shares.lent.items():
         rows.left[row] += watts + found.wander[row]
     sun_rows = _sun_rows(rows, facts, shares, suns)
-    given = _Given(rows, found, shares, _worth(shares, found, control), control, now_ms)
+    given = _Given(rows, found, shares, _worth(shares, found), control, now_ms)
     released: dict[int, Released] = {}
     asks: list[Ask] = []
     for fact in sorted(facts, key=lambda f: shares.order.get(f.socket.index, len(facts) + f.socket.index)):
@@ -213,10 +213,10 @@ def _small_change(fact: Fact, new: Released, target: Share, given: _Given) -> Re
     return Released(standing_a, target.binding, target.one_phase)
 
 
-def _worth(shares: Shares, found: Constraints, control: Control) -> dict[str, tuple[int, float]]:
+def _worth(shares: Shares, found: Constraints) -> dict[str, tuple[int, float]]:
     """For each billed window its row, and the watts that a raise of one connector must bring: what is worth a setpoint
-    is shared by those whom it binds. With `min_change_a` 0 every raise is."""
-    if not found.worth_w or control.min_change_a == 0:
+    is shared by those whom it binds."""
+    if not found.worth_w:
         return {}
     bound = Counter(share.binding for share in (shares.calm or shares.of).values())
     return {name: (row, watts / max(1, bound[name])) for name, (row, watts) in found.worth_w.items()}
@@ -230,6 +230,9 @@ def _rise(
     held_a = fact.reservation.held_a
     least_a = fact.min_a if fact.wants else target.target_a  # an idle offer is whole or none
     low_a = floor_to_step(min(held_a, target.target_a), connector.step_a)
+    if fact.state.failed and not fact.online:  # it cannot be told before it is back: nobody waits for that
+        released[index] = Released(low_a if low_a >= fact.min_a - EPS_A else 0.0, "offline", target.one_phase)
+        return None
     if fact.standing_a is not None and _held_back(fact, given):
         stays_a = min(max(fact.standing_a, 0.0), target.target_a)
         released[index] = Released(stays_a, "increase_every_s", target.one_phase)

@@ -116,12 +116,20 @@ def _runs_out(taken: Grant | None, control: Control, now_ms: int) -> bool:
 
 
 def _decrease_failed(state: ConnectorState, held_a: float, all_a: float, control: Control, now_ms: int) -> bool:
-    if state.sent is None:
+    """Whether its newest setpoint is a decrease that was refused, or that has not been answered for `ack_s`."""
+
+    def lowers(grant: Grant) -> bool:
+        return grant.limit_a < held_a - 1e-9 or (grant.one_phase and all_a > 0)
+
+    if state.sent is None or not lowers(state.sent):
         return False
-    if state.sent.limit_a >= held_a - 1e-9 and not (state.sent.one_phase and all_a > 0):
-        return False
-    waited_ms = now_ms - (state.unanswered_since_ms if state.unanswered_since_ms is not None else now_ms)
-    return state.failed or waited_ms >= control.ack_s * 1000
+    since_ms = state.sent.at_ms
+    for grant in reversed(state.grants):  # it may have been repeated since
+        if grant.state != "sent" or not lowers(grant):
+            break
+        since_ms = min(since_ms, grant.at_ms)
+    unanswered = state.unanswered_since_ms is not None and now_ms - since_ms >= control.ack_s * 1000
+    return state.failed or unanswered
 
 
 def _deaf(state: ConnectorState, taken: Grant | None) -> bool:

@@ -66,10 +66,10 @@ def _beside_burdens(
 ) -> tuple[Shares, set[int]]:
     """Share what is left beside those that cannot be moved; and who they are.
 
-    One that is asked for its share is a burden to the others only where it holds more than that: else its share is what
-    they leave to it, and what it holds is a part of it.
+    One that is there and asked for its share is a burden to the others only where it holds more than that: else its
+    share is what they leave to it, and what it holds is a part of it.
     """
-    burdens = {f.socket.index for f in fixed if f.socket.index not in asked}
+    burdens = {f.socket.index for f in fixed if f.socket.index not in asked or f.silent or not f.online}
     before = own
     while True:
         burdens |= {i for i in asked - burdens if _holds_more(facts[i], before.of[i])}

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from operator import sub
 
 from pipeline.state import Wander
+from topology.location import Control
 
 SPAN_MS = 20_000
 """Shorter: a noise that is slower than that is taken for steps; longer: it takes longer until any is believed."""
@@ -61,6 +62,16 @@ def _median_ranges(spans: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> tupl
     """The lower median: of four spans, that of two is not believed to be noise."""
     ranges = zip(*[map(sub, high, low) for low, high in spans], strict=True)
     return tuple([sorted(each)[(len(spans) - 1) // 2] for each in ranges])
+
+
+def follows_all(control: Control) -> bool:
+    """Whether every change is to be followed, however small and short: then a raise leaves nothing free."""
+    return control.min_change_a == 0
+
+
+def believed(wander: Wander | None, control: Control) -> Wander | None:
+    """The wander that a raise takes heed of."""
+    return None if follows_all(control) else wander
 
 
 def kept_free_a(wander: Wander | None, load_a: Sequence[float]) -> list[float]:

@@ -165,7 +165,7 @@ class Historian:
     def _note_away(self, away: Away, attempt: int) -> None:
         self._counts["retries"] += 1
         metrics.RETRIES.inc()
-        if self._away is None or attempt % 10 == 0:
+        if attempt % 10 == 0 or _kind(str(away)) != _kind(self._away or ""):
             log.warning("%d lines wait: %s", len(self._lines), away)
         self._away = str(away)
 
@@ -198,6 +198,11 @@ class Historian:
 
     def _age_s(self) -> float:
         return 0.0 if self._oldest_s is None else time.monotonic() - self._oldest_s
+
+
+def _kind(problem: str) -> str:
+    """What is the matter, without the particulars that differ from one attempt to the next."""
+    return problem.partition(": ")[0]
 
 
 class _Forget(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python has no types
