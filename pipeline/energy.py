@@ -2,7 +2,8 @@
 reordered (design §6.2, §9 Windows). What was used in a window is read from it by `pipeline.used`.
 
 The meter nets the phases, and export never pays back import. A run of readings gives the same as one by one: it is
-split where a window begins, since what its readings push out of memory is put away before (`pipeline.finished`).
+split where a window begins, since what its readings push out of memory is put away before (`pipeline.finished`), and
+at a late reading.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from typing import Any
 
 from pipeline.finished import finish
 from pipeline.records import MeterReading
-from pipeline.registers import KEPT_WINDOWS, Counted, keep_again, note_registers
+from pipeline.registers import KEPT_WINDOWS, Counted, keep_again, newest_register, note_registers
 from pipeline.state import MeterPoint, MeterState
 from pipeline.tariffs import tariff_of, window_start_ms
-from pipeline.used import QUARTER_S, TIGHT_MS
+from pipeline.used import HELD_MS, QUARTER_S, TIGHT_MS
 from topology.location import Capacity
 
 LATE_MS = 30_000
@@ -41,16 +42,16 @@ def note_energy(
     registers: list[Counted] = []
     folded = 0
     newest_ms = meter.powers[-1][0] if meter.powers else -1
-    for reading, point in zip(readings, points, strict=True):
+    for here, (reading, point) in enumerate(zip(readings, points, strict=True)):
         at_ms = point.at_ms
         start_ms = window_start_ms(at_ms, window_s)
         if at_ms <= newest_ms or start_ms > newest_ms:
             meter.changes += 1
-            if start_ms > newest_ms >= 0:
-                here = points.index(point, folded)
+            if newest_ms >= 0:
                 _note_all(meter, window_s, registers, points[folded:here])
-                finish(meter, window_s, timezone, newest_ms, start_ms)
                 registers, folded = [], here
+            if start_ms > newest_ms >= 0:
+                finish(meter, window_s, timezone, newest_ms, start_ms)
         newest_ms = max(newest_ms, at_ms)
         if reading.import_wh is not None:
             registers.append((at_ms, reading.import_wh))
@@ -59,6 +60,8 @@ def note_energy(
         if reading.month_peak_w is not None and (meter.month_peak is None or at_ms > meter.month_peak[0]):
             meter.month_peak = (at_ms, reading.month_peak_w)
     _note_all(meter, window_s, registers, points[folded:] if folded else points)
+    if meter.marks:
+        _forget_marks(meter)
 
 
 def _note_all(meter: MeterState, window_s: int, registers: list[Counted], points: Sequence[MeterPoint]) -> None:
@@ -78,6 +81,7 @@ def _keep_by(meter: MeterState, window_s: int) -> None:
         keep_again(meter, window_s, last_ms, last_wh)
     integrals, meter.integrals = meter.integrals, {}
     meter.demands.clear()
+    meter.marks.clear()
     meter.finished.clear()  # a window of another length is not published any more
     meter.breaks = sorted({window_start_ms(start_ms, window_s) for start_ms in meter.breaks})
     if window_s % old_s:
@@ -127,13 +131,14 @@ def _note_powers(meter: MeterState, window_s: int, points: Sequence[MeterPoint])
             powers.append(sample)
         else:
             _integrate_settled(meter, window_s)
-            _note_late(powers, sample)
+            _note_late(meter, sample)
     _integrate_settled(meter, window_s)
 
 
-def _note_late(powers: list[tuple[int, int]], sample: tuple[int, int]) -> None:
-    if sample[0] < powers[0][0]:
-        return  # later than LATE_MS: what it could say is integrated already
+def _note_late(meter: MeterState, sample: tuple[int, int]) -> None:
+    powers = meter.powers
+    if sample[0] < powers[0][0] and (meter.integrals or sample[0] < powers[-1][0] - LATE_MS):
+        return  # what it could say is integrated already
     if all(at_ms != sample[0] for at_ms, _ in powers):
         insort(powers, sample)
 
@@ -142,20 +147,43 @@ def _integrate_settled(meter: MeterState, window_s: int) -> None:
     """Integrate what nothing can come before any more. Most powers lie in the window of the one before."""
     powers = meter.powers
     settled_ms = powers[-1][0] - LATE_MS
+    wanted = _to_mark(meter, settled_ms) if settled_ms >= powers[0][0] else ()
     settled = start_ms = end_ms = total = 0
     for (at_ms, milliwatts), (until_ms, _) in pairwise(powers):
         if until_ms > settled_ms:
             break
         settled += 1
-        if start_ms <= at_ms and until_ms <= end_ms and until_ms - at_ms <= TIGHT_MS:
+        if start_ms <= at_ms and until_ms <= end_ms and until_ms - at_ms <= TIGHT_MS and until_ms not in wanted:
             total += milliwatts * (until_ms - at_ms)
             continue
         _add(meter.integrals, start_ms, total)
         _integrate(meter, window_s, (at_ms, milliwatts), until_ms)
-        start_ms = window_start_ms(until_ms - 1, window_s)
-        end_ms, total = start_ms + window_s * 1000, 0
+        if until_ms in wanted:
+            marked_ms = window_start_ms(until_ms, window_s)
+            meter.marks[marked_ms] = until_ms, meter.integrals.get(marked_ms, (until_ms, 0))[1]
+        start_ms, total = window_start_ms(until_ms - 1, window_s), 0
+        end_ms = start_ms + window_s * 1000 if start_ms in meter.integrals else 0
     _add(meter.integrals, start_ms, total)
     del powers[:settled]
+
+
+def _to_mark(meter: MeterState, settled_ms: int) -> Sequence[int]:
+    """The newest readings of energy, where powers went on without one: what is integrated up to there is kept."""
+    first_ms = meter.powers[0][0]
+    register = newest_register(meter)
+    moments = [] if register is None else [register[0]]
+    moments += [at_ms for start_ms, (at_ms, _) in meter.demands.items() if start_ms not in meter.registers]
+    return [at_ms for at_ms in moments if first_ms < at_ms <= settled_ms]
+
+
+def _forget_marks(meter: MeterState) -> None:
+    """Those before which a newer reading says what was used."""
+    register = newest_register(meter)
+    register_ms = -1 if register is None else register[0]
+    for start_ms, (at_ms, _) in list(meter.marks.items()):
+        demand = None if start_ms in meter.registers else meter.demands.get(start_ms)
+        if at_ms != register_ms and (demand is None or demand[0] != at_ms):
+            del meter.marks[start_ms]
 
 
 def _add(integrals: dict[int, tuple[int, int]], start_ms: int, total: int) -> None:
@@ -167,7 +195,8 @@ def _add(integrals: dict[int, tuple[int, int]], start_ms: int, total: int) -> No
 def _integrate(meter: MeterState, window_s: int, sample: tuple[int, int], until_ms: int) -> None:
     at_ms, milliwatts = sample
     gap = until_ms - at_ms > TIGHT_MS
-    at_ms = max(at_ms, until_ms - KEPT_WINDOWS * window_s * 1000)  # a gap of a year must not be walked through
+    if until_ms - at_ms > HELD_MS:  # what was drawn in the windows that begin in it is not known
+        until_ms = min(until_ms, window_start_ms(at_ms, window_s) + window_s * 1000)
     while at_ms < until_ms:
         start_ms = window_start_ms(at_ms, window_s)
         end_ms = min(until_ms, start_ms + window_s * 1000)

@@ -209,6 +209,9 @@ class MeterState(Struct, array_like=True, gc=False):
     """Every window that began before is in `finished`, was settled by a decision, or nothing was known of it."""
     another: bool = False
     """The next register reading is another meter's, whatever it says (`pipeline.handing_over`)."""
+    marks: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Window start -> the newest reading of its energy, where powers went on without one for longer than they are kept:
+    (at_ms, milliwatt-milliseconds integrated until then)."""
 
 
 class WindowBook(Struct, array_like=True, gc=False):

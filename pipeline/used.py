@@ -15,6 +15,9 @@ from pipeline.state import MeterState
 
 TIGHT_MS = 60_000
 """Readings around a boundary further apart than this leave open in which window the energy was used: not complete."""
+HELD_MS = 2 * TIGHT_MS
+"""How long a power may be put down to windows that began after it. Longer, and it is not known what they used; shorter:
+the windows of a meter that speaks once a minute begin unknown."""
 QUARTER_S = 900
 """The window of the P1 port's running average."""
 
@@ -58,11 +61,22 @@ def _around_a_break(meter: MeterState, start_ms: int, window_s: int, until_ms: i
     return min(found, key=lambda f: (f.known_from_ms, -f.wh), default=None)
 
 
-def _since(meter: MeterState, from_ms: int, until_ms: int) -> float:
-    """What is put down to the time since the newest reading: the last power goes on (Wh)."""
-    if not meter.powers or until_ms <= from_ms:
+def _since(meter: MeterState, start_ms: int, window_s: int, from_ms: int, to_ms: int) -> float:
+    """What was used in a window since the newest reading of its energy (Wh): by the powers since then."""
+    if not meter.powers or to_ms <= from_ms:
         return 0.0
-    return meter.powers[-1][1] * (until_ms - from_ms) / 1_000_000 * WH_PER_WS
+    more = _of_powers(meter, from_ms, to_ms, to_ms)[1]
+    known_from_ms, settled = _integral(meter, start_ms, window_s)
+    marked_ms, before = meter.marks.get(start_ms, (-1, 0))
+    if from_ms >= meter.powers[0][0]:
+        total = more
+    elif from_ms in (start_ms, known_from_ms):
+        total = settled + more
+    elif from_ms == marked_ms:
+        total = settled - before + more
+    else:
+        total = meter.powers[-1][1] * (to_ms - from_ms)
+    return total / 1_000_000 * WH_PER_WS
 
 
 def _from_registers(meter: MeterState, start_ms: int, window_s: int, until_ms: int) -> Used | None:
@@ -82,7 +96,7 @@ def _from_registers(meter: MeterState, start_ms: int, window_s: int, until_ms: i
         assert at_end is not None
         complete = known_from_ms == start_ms and at_start[1] <= TIGHT_MS and at_end[1] <= TIGHT_MS
         return Used(max(0.0, at_end[0] - at_start[0]), known_from_ms, "register", complete)
-    wh = max(0.0, newest[1] - at_start[0]) + _since(meter, newest[0], to_ms)
+    wh = max(0.0, newest[1] - at_start[0]) + _since(meter, start_ms, window_s, newest[0], to_ms)
     return Used(wh, known_from_ms, "register", complete=False)
 
 
@@ -94,26 +108,39 @@ def _from_demand(meter: MeterState, start_ms: int, window_s: int, until_ms: int)
     end_ms = start_ms + window_s * 1000
     wh = demand_w * window_s * WH_PER_WS
     return Used(
-        wh + _since(meter, at_ms, min(until_ms, end_ms)), start_ms, "demand", complete=end_ms - at_ms <= TIGHT_MS
+        wh + _since(meter, start_ms, window_s, at_ms, min(until_ms, end_ms)),
+        start_ms,
+        "demand",
+        complete=end_ms - at_ms <= TIGHT_MS,
     )
 
 
 def _from_powers(meter: MeterState, start_ms: int, window_s: int, until_ms: int) -> Used | None:
     end_ms = min(until_ms, start_ms + window_s * 1000)
     known_from_ms, total = _integral(meter, start_ms, window_s)
-    widest_ms = TIGHT_MS + 1 if start_ms in meter.gaps else 0
+    from_ms, more, widest_ms = _of_powers(meter, start_ms, end_ms, until_ms)
+    if from_ms is not None:
+        known_from_ms = from_ms if known_from_ms is None else min(known_from_ms, from_ms)
+    if known_from_ms is None:
+        return None
+    complete = known_from_ms == start_ms and widest_ms <= TIGHT_MS and start_ms not in meter.gaps
+    return Used((total + more) / 1_000_000 * WH_PER_WS, known_from_ms, "integrated", complete)
+
+
+def _of_powers(meter: MeterState, start_ms: int, end_ms: int, until_ms: int) -> tuple[int | None, int, int]:
+    """Of a part of a window what is not integrated yet, at `until_ms`: since when, how much, and the widest gap."""
+    known_from_ms, total, widest_ms = None, 0, 0
     powers = meter.powers if meter.powers and meter.powers[0][0] <= end_ms else []
     for i, (at_ms, milliwatts) in enumerate(powers):
         next_ms = powers[i + 1][0] if i + 1 < len(powers) else until_ms
         from_ms, to_ms = max(at_ms, start_ms), min(next_ms, end_ms)
+        if at_ms < start_ms and next_ms - at_ms > HELD_MS:
+            continue
         if to_ms > from_ms or from_ms == at_ms == end_ms:
-            known_from_ms = from_ms if known_from_ms is None else min(known_from_ms, from_ms)
+            known_from_ms = from_ms if known_from_ms is None else known_from_ms
             total += milliwatts * max(0, to_ms - from_ms)
             widest_ms = max(widest_ms, next_ms - at_ms)
-    if known_from_ms is None:
-        return None
-    complete = known_from_ms == start_ms and widest_ms <= TIGHT_MS
-    return Used(total / 1_000_000 * WH_PER_WS, known_from_ms, "integrated", complete)
+    return known_from_ms, total, widest_ms
 
 
 def _integral(meter: MeterState, start_ms: int, window_s: int) -> tuple[int | None, int]:
