@@ -67,10 +67,11 @@ def decide(tree: Tree, state: LocationState, now_ms: int, memo: Memo | None = No
     shares = _shares(facts, found, suns, state.turn_clocks, control, now_ms)
     released = release(facts, shares, found, suns, control, now_ms)
     name = f"{tree.location.location}@{now_ms}"
-    sends = [due(f, new.limit_a, new.one_phase, control, now_ms) for f in facts for new in [released[f.socket.index]]]
-    held_a = [_held_after(f, released[f.socket.index], sent) for f, sent in zip(facts, sends, strict=True)]
-    loads = [_load_after(f, released[f.socket.index], sent) for f, sent in zip(facts, sends, strict=True)]
-    views = [_connector_view(f, shares.of[f.socket.index], released[f.socket.index], held_a) for f in facts]
+    news = [released[f.socket.index] for f in facts]
+    sends = [due(f, new.limit_a, new.one_phase, control, now_ms) for f, new in zip(facts, news, strict=True)]
+    held_a = [_held_after(f, new, sent) for f, new, sent in zip(facts, news, sends, strict=True)]
+    loads = [_load_after(f, new, sent) for f, new, sent in zip(facts, news, sends, strict=True)]
+    views = [_connector_view(f, shares.of[f.socket.index], new, held_a) for f, new in zip(facts, news, strict=True)]
     decision = Decision(
         location=tree.location.location,
         decision=name,
@@ -79,8 +80,8 @@ def decide(tree: Tree, state: LocationState, now_ms: int, memo: Memo | None = No
         groups=[_group_view(g, loads, suns) for g in groups],
         connectors=views,
         setpoints=[
-            setpoint(name, f, v.limit_a, released[f.socket.index].one_phase, v.binding, tree.location, now_ms)
-            for f, v, sent in zip(facts, views, sends, strict=True)
+            setpoint(name, f, v.limit_a, new.one_phase, v.binding, tree.location, now_ms)
+            for f, v, new, sent in zip(facts, views, news, sends, strict=True)
             if sent
         ],
         alarms=alarms(groups, facts),
@@ -90,7 +91,7 @@ def decide(tree: Tree, state: LocationState, now_ms: int, memo: Memo | None = No
         max_unbalance_a=tree.location.grid.max_unbalance_a,
     )
     windows = [w for g in groups if g.window is not None for w in closed_windows(tree, state, g.node, now_ms)]
-    one_phase = [released[f.socket.index].one_phase for f in facts]
+    one_phase = [new.one_phase for new in news]
     ending = endings(state, control.ack_s, control.lease_skew_s, now_ms) if state.leaving else []
     return Outcome(tree, now_ms, decision, windows, facts, shares, one_phase, shown, ending)
 

@@ -47,7 +47,9 @@ def share(
     asked = {f.socket.index for f in fixed if f.heard and f.leaving is None and (f.wants or f.meter_age == "lost")}
     own = Shares()
     if asked:  # first, so that the suns are left as the main sharing sees them
-        own = _share_once(facts, [f for f in fixed if f.socket.index not in asked], given, {})
+        immovable = [f for f in fixed if f.socket.index not in asked]
+        anybody = [f for f in facts if not f.fixed or f.socket.index in asked]
+        own = _share_once(anybody, immovable, given, {})
     shares, burdens = _beside_burdens(facts, fixed, asked, own, given, clocks)
     for index in asked & burdens:
         shares.of[index] = own.of[index]

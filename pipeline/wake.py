@@ -71,6 +71,8 @@ def _of_connector(own: ConnectorState, control: Control) -> Iterator[float]:
     if own.under_since_ms is not None:
         yield own.under_since_ms + control.settle_s * 1000
     for grant in own.grants:
+        if grant.state == "sent":
+            yield grant.at_ms + control.ack_s * 1000
         if grant.until_ms is not None:
             yield grant.until_ms + control.lease_skew_s * 1000
     if own.slept_ms is not None:
