@@ -18,6 +18,8 @@ CONNECT_S = 5.0
 """For one attempt to reach Kafka. Less fails on a slow line, more makes a stop wait."""
 SEND_S = 10.0
 """For a dead letter. Less gives up while a partition moves, more holds the batch."""
+RECONNECT_MS = 2_000
+"""Longest between the client's attempts to connect (its default is 30 s: dashboards would stand still that long)."""
 METADATA_S = 30
 """How often new topics are looked for. Less asks the broker often, more misses a new one for longer."""
 
@@ -46,6 +48,7 @@ class Cluster:
                     heartbeat_interval_ms=round(self.session_timeout_s * 1000 / 5),
                     metadata_max_age_ms=METADATA_S * 1000,
                     bootstrap_timeout_ms=round(CONNECT_S * 1000),
+                    reconnect_backoff_max_ms=RECONNECT_MS,
                 )
             except (KafkaError, OSError) as problem:
                 log.warning("Kafka at %s does not answer, trying again: %s", self.bootstrap, problem)

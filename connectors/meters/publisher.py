@@ -40,6 +40,9 @@ PAUSE_S = 1.0
 DRAIN_S = 5.0
 """How long a stop waits for the buffer to empty. Smaller: the last readings are lost. Larger: SIGTERM takes longer."""
 
+RECONNECT_MS = 2_000
+"""Longest between the client's attempts to connect (its default is 30 s: readings would wait that long)."""
+
 CLOSE_S = 1.0
 """How long a producer may take to close; what it holds is in our buffer again. Larger: the next one comes later."""
 
@@ -132,6 +135,7 @@ class KafkaPublisher:
             request_timeout_ms=int(ANSWER_S * 500),
             delivery_timeout_ms=int(ANSWER_S * 1000),
             bootstrap_timeout_ms=int(DRAIN_S * 1000),
+            reconnect_backoff_max_ms=RECONNECT_MS,
         )
         try:
             yield lambda reading: producer.send(METERS, key=reading.location.encode(), value=encode(reading))

@@ -20,6 +20,9 @@ GARBAGE_SHARE = 0.2
 """Bad records per second of the whole fleet, on the average."""
 FUTURE_MS = 60_000
 FOLLOW_MS = 100
+RECONNECT_MS = 1_000
+"""Longest between attempts to connect. The client's default is 30 s: for so long no charger would hear of a setpoint,
+and the building's overload would be the dispatcher's."""
 
 Place = tuple[str, int, int]
 """Topic, partition, offset."""
@@ -62,7 +65,7 @@ class Fleet:
             delivery_timeout_ms=2**31 - 1,
             request_timeout_ms=5_000,
             max_block_ms=600_000,
-            reconnect_backoff_max_ms=1_000,
+            reconnect_backoff_max_ms=RECONNECT_MS,
         )
         self._threads = [threading.Thread(target=run, daemon=True) for run in (self._live, self._follow)]
 
@@ -110,7 +113,12 @@ class Fleet:
 
     def _follow(self) -> None:
         """The dispatcher: the newest setpoint of each connector, from the beginning."""
-        consumer = KafkaConsumer(bootstrap_servers=self._bootstrap.split(","), group_id=None, enable_auto_commit=False)
+        consumer = KafkaConsumer(
+            bootstrap_servers=self._bootstrap.split(","),
+            group_id=None,
+            enable_auto_commit=False,
+            reconnect_backoff_max_ms=RECONNECT_MS,
+        )
         places = [TopicPartition(SETPOINTS, p) for p in consumer.partitions_for_topic(SETPOINTS) or ()]
         consumer.assign(places)
         consumer.seek_to_beginning(*places)
