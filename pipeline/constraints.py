@@ -16,12 +16,12 @@ from pipeline.allocation import Rows, Uses
 from pipeline.bursts import Burst
 from pipeline.columns import Load, columns_of
 from pipeline.facts import Fact, MeterAge
-from pipeline.forecast import forecast_w, highest_w
+from pipeline.forecast import Forecast, forecast, highest_w
 from pipeline.headroom import Difference, difference
 from pipeline.limits import Bound, phase_bounds, power_bounds
 from pipeline.memo import Memo
 from pipeline.state import LocationState, MeterState
-from pipeline.wander import AVERAGED, believed, follows_all, kept_free_a, kept_free_total_a
+from pipeline.wander import believed, follows_all, kept_free_a, kept_free_total_a, moves_total_a
 from pipeline.windows import RunningWindow, running_window
 from topology.tree import Node, Tree
 
@@ -38,8 +38,8 @@ class GroupNow(Struct, gc=False):
     """What counts against the fuse: not below 0 unless the group credits generation."""
     others_w: float
     """Signed power of everything but the cars, summed over the phases."""
-    forecast_w: float
-    """What they are expected to draw until the billed window ends; where none is billed, the same."""
+    forecast: Forecast
+    """What they are expected to draw on average in the billed window and the next; where none is billed, the same."""
     highest_w: float | None
     """The most that they drew lately, where that is known (`pipeline.forecast`)."""
     power_limits: list[Bound]
@@ -166,7 +166,7 @@ def groups_now(
                 bounds=phase_bounds(node, state, now_ms),
                 unmanaged_a=[a if credits_sun else max(0.0, a) for a in load_a],
                 others_w=others_w,
-                forecast_w=_forecast_w(state, node, shown, window, others_w, now_ms),
+                forecast=_forecast(tree, state, node, shown, window, signed[node.index], now_ms),
                 highest_w=_highest_w(state, node, shown),
                 power_limits=power_bounds(node, state, now_ms),
                 window=window,
@@ -178,19 +178,23 @@ def groups_now(
     return groups
 
 
-def _forecast_w(
+def _forecast(
+    tree: Tree,
     state: LocationState,
     node: Node,
     shown: dict[int, Difference],
     window: RunningWindow | None,
-    others_w: float,
+    load: GroupLoad,
     now_ms: int,
-) -> float:
-    difference_now = shown.get(node.index)
-    if window is None or node.meter is None or difference_now is None:
-        return others_w
-    past = state.meters[node.meter.id].past
-    return forecast_w(past, difference_now.newest_ms, others_w, (window.end_ms - now_ms) / 1000)
+) -> Forecast:
+    _, others_w, _, wanders_total_a = load
+    own = shown.get(node.index)
+    volts = tree.location.grid.voltage_v
+    if window is None or node.meter is None or own is None:
+        return forecast(None, now_ms, others_w, 0.0, (volts * wanders_total_a, 0.0))
+    past, left_s = state.meters[node.meter.id].past, (window.end_ms - now_ms) / 1000
+    wander_w = volts * wanders_total_a, volts * moves_total_a(own.wander)
+    return forecast(past, own.newest_ms, others_w, left_s, wander_w)
 
 
 def _highest_w(state: LocationState, node: Node, shown: dict[int, Difference]) -> float | None:
@@ -271,17 +275,19 @@ def _power_rows(found: Constraints, tree: Tree, group: GroupNow, now_ms: int) ->
     window, capacity = group.window, group.node.group.capacity
     if window is None or capacity is None:
         return
-    free_w = 0.0
+    free_w, expected = 0.0, group.forecast
     if not follows_all(tree.location.control):
-        free_w = AVERAGED * max(0.0, group.others_w + wander_w - group.forecast_w) + window.worth_w
+        free_w = max(0.0, expected.back_w - expected.rest_w) + window.worth_w
         found.worth_w[f"window {name}"] = len(found.room), window.raise_w
     ends_w = max(0.0, window.allowed_w - window.cap_w)
-    room_w = window.allowed_w - group.forecast_w
+    room_w = window.holds_w - expected.rest_w
+    if window.next_cap_w is not None:
+        room_w = min(room_w, window.next_cap_w - expected.next_w)
     found.add(load, f"window {name}", name, room_w, free_w, ends_w)
     if capacity.bursts:
-        steady_w = window.cap_w - group.forecast_w
+        steady_w = window.cap_w - expected.rest_w
         most_w = window.cap_w if group.highest_w is None else min(window.cap_w, group.highest_w)
-        kept_w = max(0.0, most_w - group.forecast_w)
+        kept_w = max(0.0, most_w - expected.rest_w)
         left_s = (window.end_ms - now_ms) / 1000
         burst = Burst(window.start_ms, room_w, steady_w, kept_w, left_s, capacity.reaction_s)
         found.bursts[len(found.room) - 1] = burst

@@ -174,7 +174,7 @@ def _group_view(group: GroupNow, loads: list[tuple[float, ...]], suns: dict[int,
         reserved_a=_rounded([sum(load[p] for load in below) for p in phases]),
         excess_a=None if excess_a is None else round(excess_a, DECIMALS) + 0.0,
         budget_a=None if budget_a is None else round(budget_a, DECIMALS) + 0.0,
-        window=view(group.window, capacity, group.forecast_w) if group.window and capacity else None,
+        window=view(group.window, capacity, group.forecast.rest_w) if group.window and capacity else None,
         meter_state=group.meter_age,
         limits_w={b.by.removeprefix("limit "): round(b.value, DECIMALS) for b in group.power_limits} or None,
     )
@@ -262,7 +262,7 @@ def commit(state: LocationState, outcome: Outcome) -> None:
         kept.walked_ms = max(kept.walked_ms, shown.newest_ms)
         kept.wander = shown.wander
         if tree.nodes[index].group.capacity is not None:
-            kept.past = noted(kept.past, shown.newest_ms, shown.power_w)
+            kept.past = noted(kept.past, shown.newest_ms, shown.likely_w)
         kept.recent = [p for p in kept.recent if p.at_ms > shown.settled_ms]
     note_windows(tree, state, outcome.windows, now_ms)
     state.turn_clocks = outcome.shares.turns.clocks

@@ -31,7 +31,7 @@ from pipeline.facts import Fact
 from pipeline.memo import Memo
 from pipeline.ramps import Load, first_load, next_load, put_down_to_cars
 from pipeline.state import MeterPoint, MeterState, Wander
-from pipeline.wander import noted
+from pipeline.wander import lowest_total_a, noted
 from topology.tree import Node, Tree
 
 OPEN_READINGS = 32
@@ -45,6 +45,8 @@ class Difference(Struct, gc=False):
     unmanaged_a: Vector
     power_w: float
     """Signed active power of everything but the cars, summed over the phases."""
+    likely_w: float
+    """The same where a fall of the meter that may be a car's is the building's as far as that was so low lately."""
     excess_a: float
     """−Σ phases (meter − the draw of the solar cars), the solar cars' own ramps left out."""
     settled_ms: int
@@ -84,8 +86,10 @@ def difference(
             wander = noted(wander, point.at_ms, load.load_a[:phases])
         if measured_until_ms(point) <= reported_ms or point.at_ms <= too_old_ms:
             settled, settled_ms = load, point.at_ms
-    power_w, excess_a = _powers(tree, node, points[-1], draws_at(tree, points[-1], courses), load)
-    return Difference(load.load_a[:phases], power_w, excess_a, settled_ms, settled, points[-1].at_ms, wander)
+    power_w, fall_a, excess_a = _powers(tree, node, points[-1], draws_at(tree, points[-1], courses), load)
+    total_a = sum(load.load_a[:phases])
+    likely_w = power_w - _watts_per_a(tree) * min(fall_a, max(0.0, total_a - lowest_total_a(wander, total_a)))
+    return Difference(load.load_a[:phases], power_w, likely_w, excess_a, settled_ms, settled, points[-1].at_ms, wander)
 
 
 def _totals(tree: Tree, node: Node, points: list[MeterPoint], courses: list[Course], memo: Memo) -> Iterable[Total]:
@@ -126,16 +130,20 @@ def _less(tree: Tree, point: MeterPoint, drawn: list[Vector]) -> Vector:
     return tuple(a - sum([each[p] for each in drawn]) for p, a in enumerate(with_sum(tree, point.current_a)))
 
 
-def _powers(tree: Tree, node: Node, point: MeterPoint, draws: list[Draw], load: Load) -> tuple[float, float]:
-    """The signed power of everything but the cars, and the excess."""
+def _powers(tree: Tree, node: Node, point: MeterPoint, draws: list[Draw], load: Load) -> tuple[float, float, float]:
+    """The signed power of everything but the cars, what of it would be less had no car fallen (A), and the excess."""
     put_down = put_down_to_cars(_less(tree, point, [d.taken_off for d in draws]), load.load_a, draws)
     ramps = {name: sum(ramp_a) if tree.rotations_known else ramp_a[-1] for name, ramp_a in put_down.items()}
     solar = [d.total_a + ramps.get(d.car.socket.name, 0.0) for d in draws if d.car.socket.solar_node == node.index]
     power_w = point.power_w - sum(_power_w(tree, d, ramps.get(d.car.socket.name, 0.0)) for d in draws)
-    return power_w, -sum(point.current_a) + sum(solar)
+    return power_w, sum(max(0.0, -ramp_a) for ramp_a in ramps.values()), -sum(point.current_a) + sum(solar)
 
 
 def _power_w(tree: Tree, draw: Draw, ramp_a: float) -> float:
-    volts = tree.location.grid.voltage_v
-    delta = tree.location.grid.type == "IT" and tree.phases == 3
-    return volts * draw.power_per_volt + ramp_a * (volts / 3**0.5 if delta else volts)
+    return tree.location.grid.voltage_v * draw.power_per_volt + ramp_a * _watts_per_a(tree)
+
+
+def _watts_per_a(tree: Tree) -> float:
+    """Of a sum of currents."""
+    grid = tree.location.grid
+    return grid.voltage_v / 3**0.5 if grid.type == "IT" and tree.phases == 3 else grid.voltage_v

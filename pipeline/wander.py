@@ -38,8 +38,6 @@ RANGES = 2.5
 over is taken for noise."""
 MORE_RANGES = 0.2
 """How much more than its highest is left free: a new highest is soon there, and hardly higher."""
-AVERAGED = 0.5
-"""What of it counts in a billed average. Less: a limit that follows the noise; more: unused at the window's end."""
 PER_A = 100
 """Amperes are kept as whole hundredths, which take a third of the bytes."""
 
@@ -82,6 +80,18 @@ def kept_free_a(wander: Wander | None, load_a: Sequence[float]) -> list[float]:
 def kept_free_total_a(wander: Wander | None, load_a: Sequence[float]) -> float:
     """The same of the sum over the phases, whose noises are not one another's."""
     return _free_a(wander, len(load_a), sum(load_a))
+
+
+def moves_total_a(wander: Wander | None) -> float:
+    """How far the sum over the phases usually moves within a span; 0 while that is not known."""
+    return wander.ranges[-1] / PER_A if wander is not None and wander.ranges else 0.0
+
+
+def lowest_total_a(wander: Wander | None, total_a: float) -> float:
+    """How low the sum over the phases was lately; `total_a` where that is not known."""
+    if wander is None:
+        return total_a
+    return min(low[-1] for low, _ in [*wander.spans, (wander.low, wander.high)]) / PER_A
 
 
 def _free_a(wander: Wander | None, place: int, load_a: float) -> float:

@@ -59,6 +59,8 @@ class RunningWindow:
     """What a raise brings at least, where the load is known to move: less is not worth a setpoint, either."""
     holds_w: float
     """What this window alone still allows: above it, it ends above its cap."""
+    next_cap_w: float | None
+    """What the next one allows, so near the end of this one that it counts already."""
 
 
 def running_window(tree: Tree, state: LocationState, node: Node, now_ms: int) -> RunningWindow:
@@ -74,10 +76,12 @@ def running_window(tree: Tree, state: LocationState, node: Node, now_ms: int) ->
     used_wh = cap_w * (known_from_ms - start_ms) / 1000 * WH_PER_WS + (found.wh if found else 0.0)
     left_s = (end_ms - now_ms) / 1000
     allowed_w = holds_w = (cap_w * window_s - used_wh * 3600) / left_s
+    next_cap_w: float | None = None
     whole_w = cap_w * window_s / left_s if has_history(peaks.meter.past, now_ms) else 0.0
     if left_s <= capacity.reaction_s:
         whole_w = 0.0
-        allowed_w = min(allowed_w, _next_cap_w(peaks, start_ms, end_ms, used_wh * 3600 / window_s))
+        next_cap_w = _next_cap_w(peaks, start_ms, end_ms, used_wh * 3600 / window_s)
+        allowed_w = min(holds_w, next_cap_w)
     cost = cost_of_1kw_eur(capacity, now.peak_w or 0.0, now.highest_w)
     return RunningWindow(
         allowed_w,
@@ -91,6 +95,7 @@ def running_window(tree: Tree, state: LocationState, node: Node, now_ms: int) ->
         WORTH * whole_w,
         RAISE * whole_w,
         holds_w,
+        next_cap_w,
     )
 
 
