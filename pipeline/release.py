@@ -201,10 +201,9 @@ def _small_change(fact: Fact, new: Released, target: Share, given: _Given) -> Re
     if standing_a is None or standing_a < fact.min_a:
         return new
     least_a = given.control.min_change_a
-    if new.binding in given.worth:
-        row, watts = given.worth[new.binding]
-        per_a = dict(given.found.uses_on(fact.socket.index, new.one_phase)).get(row)
-        least_a = max(least_a, watts / per_a) if per_a else least_a
+    if given.worth:
+        per_a = dict(given.found.uses_on(fact.socket.index, new.one_phase))
+        least_a = max(least_a, *(watts / per_a[row] for row, watts in given.worth.values() if row in per_a), 0.0)
     if not EPS_A < new.limit_a - standing_a < least_a - EPS_A:
         return new
     sent = fact.state.sent

@@ -37,7 +37,7 @@ from topology.tree import Node, Tree
 
 WORTH = 0.001
 """So much of the window's energy a raise leaves. More: unused at the end; less: it is soon taken back."""
-RAISE = 0.01
+RAISE = 0.015
 """A raise brings at least this share of it until the end. More: unused there; less: a setpoint every few seconds."""
 
 
@@ -77,9 +77,10 @@ def running_window(tree: Tree, state: LocationState, node: Node, now_ms: int) ->
     left_s = (end_ms - now_ms) / 1000
     allowed_w = holds_w = (cap_w * window_s - used_wh * 3600) / left_s
     next_cap_w: float | None = None
-    whole_w = cap_w * window_s / left_s if has_history(peaks.meter.past, now_ms) else 0.0
+    whole_w = lasting_w = 0.0
+    if left_s > capacity.reaction_s and has_history(peaks.meter.past, now_ms):
+        whole_w, lasting_w = cap_w * window_s / left_s, cap_w * window_s / (left_s - capacity.reaction_s)
     if left_s <= capacity.reaction_s:
-        whole_w = 0.0
         next_cap_w = _next_cap_w(peaks, start_ms, end_ms, used_wh * 3600 / window_s)
         allowed_w = min(holds_w, next_cap_w)
     cost = cost_of_1kw_eur(capacity, now.peak_w or 0.0, now.highest_w)
@@ -93,7 +94,7 @@ def running_window(tree: Tree, state: LocationState, node: Node, now_ms: int) ->
         now.threshold_w,
         cost,
         WORTH * whole_w,
-        RAISE * whole_w,
+        RAISE * lasting_w,
         holds_w,
         next_cap_w,
     )

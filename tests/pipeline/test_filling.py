@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.allocation import EPS_A, Ask, Rows, fill
@@ -57,12 +57,14 @@ def tied(draw: st.DrawFn) -> list[Ask]:
     return asks
 
 
+@example(3, -1, [ask(0, 8.0, 12.0, 12.0), ask(1, 6.0, 7.0, 7.0, weight=0.6)])
 @given(st.integers(-4, 60), st.integers(-20, 60), tied())
 def test_filling_ends_and_leaves_nothing(room: int, sun: int, asks: list[Ask]) -> None:
     """Nobody takes what is not there, and nobody could have a step more."""
+    floors_a = [max(each.low_a, each.threshold_a) for each in asks]  # a filling lowers those that are not reached
+
     given_a = filled(room, sun, *asks)
 
-    floors_a = [max(each.low_a, each.threshold_a) for each in asks]
     used = sum(a - each.low_a for a, each in zip(given_a, asks, strict=True))
     used_sun = sum(3 * max(0.0, a - floor_a) for a, floor_a in zip(given_a, floors_a, strict=True))
     unused = sum(3 * max(0.0, floor_a - a) for a, floor_a in zip(given_a, floors_a, strict=True))

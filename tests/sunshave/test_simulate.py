@@ -121,7 +121,7 @@ def test_a_car_beside_a_noisy_house_is_not_told_something_all_the_time(
     assert found["overload"]["avoidable_as"] == 0
 
 
-@pytest.mark.parametrize(("min_change_a", "least", "most"), [(0.5, 8, 30), (0, 100, 400)])
+@pytest.mark.parametrize(("min_change_a", "least", "most"), [(0.5, 8, 35), (0, 100, 400)])
 def test_below_a_billed_window_a_raise_is_worth_a_setpoint(
     min_change_a: float, least: int, most: int, tmp_path: Path
 ) -> None:
