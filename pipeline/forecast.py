@@ -9,9 +9,9 @@ over. Noise is told by how far one mean usually is from the next. The shorter th
 it looks: what was left free is used in time.
 
 Measured in closed loops (one car on three phases below 10 kW, noise of 0.3 to 1 A per phase, white, held for ten
-seconds or drifting with time constants of 20 to 300 s): 10 to 41 setpoints an hour, 0.990 to 0.996 of the cap used, at
-most 0.998 in the worst quarter; without the minutes, and with what a car may have fallen by booked on the building, 16
-to 79, and no more used. With kettle, oven, heat pump or random steps, caps of 4 to 8 kW: 14 to 71 setpoints instead of
+seconds or drifting with time constants of 20 to 300 s): 9 to 38 setpoints an hour, 0.986 to 0.994 of the cap used, at
+most 0.997 in the worst quarter; without the minutes, and with what a car may have fallen by booked on the building, 16
+to 79 for as much. With kettle, oven, heat pump or random steps, caps of 4 to 8 kW: 14 to 71 setpoints instead of
 16 to 73, 0.987 to 0.995 used instead of 0.986 to 0.994. A memory that keeps steps reserves for an oven that is off
 (0.963 used).
 """

@@ -37,7 +37,7 @@ from topology.tree import Node, Tree
 
 WORTH = 0.001
 """So much of the window's energy a raise leaves. More: unused at the end; less: it is soon taken back."""
-RAISE = 0.015
+RAISE = 0.01
 """A raise brings at least this share of it until the end. More: unused there; less: a setpoint every few seconds."""
 
 
