@@ -87,6 +87,8 @@ def difference(
         if measured_until_ms(point) <= reported_ms or point.at_ms <= too_old_ms:
             settled, settled_ms = load, point.at_ms
     power_w, fall_a, excess_a = _powers(tree, node, points[-1], draws_at(tree, points[-1], courses), load)
+    if not node.meter.includes_chargers:
+        excess_a -= _unseen_a(tree, node, points[-1], cars, memo)
     total_a = sum(load.load_a[:phases])
     likely_w = power_w - _watts_per_a(tree) * min(fall_a, max(0.0, total_a - lowest_total_a(wander, total_a)))
     return Difference(load.load_a[:phases], power_w, likely_w, excess_a, settled_ms, settled, points[-1].at_ms, wander)
@@ -137,6 +139,13 @@ def _powers(tree: Tree, node: Node, point: MeterPoint, draws: list[Draw], load: 
     solar = [d.total_a + ramps.get(d.car.socket.name, 0.0) for d in draws if d.car.socket.solar_node == node.index]
     power_w = point.power_w - sum(_power_w(tree, d, ramps.get(d.car.socket.name, 0.0)) for d in draws)
     return power_w, sum(max(0.0, -ramp_a) for ramp_a in ramps.values()), -sum(point.current_a) + sum(solar)
+
+
+def _unseen_a(tree: Tree, node: Node, point: MeterPoint, cars: Sequence[Fact], memo: Memo) -> float:
+    """What cars that live on another sun, or none, draw of this one, where its meter does not show it (sum, A)."""
+    others = [car for car in cars if car.socket.solar_node != node.index]
+    held_a = sum(car.use.total * car.reservation.held_a for car in others if car.silent)
+    return held_a + sum(memo.course(car).at(tree, point).total_a for car in others)
 
 
 def _power_w(tree: Tree, draw: Draw, ramp_a: float) -> float:

@@ -70,6 +70,7 @@ def warnings(location: Location) -> list[Problem]:
         *_billed_without_cars(location),
         *_lost_before_stale(location),
         *_cannot_switch(location),
+        *_fallback_above_rating(location),
         *_of_other_tariffs(location),
     ]
 
@@ -312,6 +313,13 @@ def _cannot_switch(location: Location) -> Iterator[Problem]:
             if connector.can_switch and not switches(location.grid, connector):
                 why = "its connector has one phase" if connector.phases == 1 else "an IT grid has no neutral"
                 yield Problem(f"chargers[{i}].connectors[{j}].can_switch", f"{why}: it is never switched to one phase")
+
+
+def _fallback_above_rating(location: Location) -> Iterator[Problem]:
+    for i, charger in enumerate(location.chargers):
+        highest_a = max(connector.max_a for connector in charger.connectors)
+        if charger.fallback_a is not None and charger.fallback_a > highest_a:
+            yield Problem(f"chargers[{i}].fallback_a", f"above every max_a of this charger: counts as {highest_a:g} A")
 
 
 def _lost_before_stale(location: Location) -> Iterator[Problem]:

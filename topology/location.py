@@ -83,7 +83,7 @@ class Capacity:
     """
 
     tariff: Literal["be-vlaanderen-lv", "be-vlaanderen-hv", "no-kapasitetsledd", "de-rlm", "plain"] = "be-vlaanderen-lv"
-    cap_kw: PositiveKilowatts | None = None
+    cap_kw: Kilowatts | None = None
     follow_month_peak: bool = True
     reaction_s: Seconds = 15.0
     bursts: bool = False

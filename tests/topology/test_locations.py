@@ -111,6 +111,11 @@ ODD: dict[str, tuple[str, Any, str]] = {
         {"tariff": "de-rlm", "window_s": 3600},
         "groups[0].capacity.window_s",
     ),
+    "fallback above the rating": (
+        "chargers.1",
+        {"id": "CP-2", "group": "main", "fallback_a": 20, "connectors": [{"max_a": 16, "phases": 1, "rotation": "S"}]},
+        "chargers[1].fallback_a",
+    ),
     "lost before stale": ("meters.0", {"id": "p1", "stale_s": 60, "lost_s": 30}, "meters[0].lost_s"),
 }
 
