@@ -93,6 +93,7 @@ class DeadLetters:
                 client_id=GROUP,
                 bootstrap_timeout_ms=round(CONNECT_S * 1000),
                 max_block_ms=round(SEND_S * 1000),
+                reconnect_backoff_max_ms=RECONNECT_MS,
             )
         return self._producer
 
