@@ -349,6 +349,7 @@ def _between(
     if closed:
         told_a = least_told_a(car.state, around[0].at_ms, around[-1].at_ms) if _one_car(around) else 0.0
         least_a = map(min, *said, [told_a * max(1.0, each) for each in on])
+        most_a = _told_at_most_a(car, loads[0], most_a, on, point.at_ms)
         return Bounds(tuple(least_a), most_a, most_a)
     risen_a = _risen_a(car, most_a, on, point.at_ms)
     obeyed = most_obeyed_a(car.state, point.at_ms)
@@ -366,10 +367,17 @@ def _one_car(reports: list[Reading]) -> bool:
 
 
 def _risen_a(car: Fact, load_a: Vector, on: Vector, at_ms: int) -> Vector:
-    """What a car may have risen to since it reported, at a meter reading. What it was told at that moment or later it
-    cannot have obeyed yet: else a raise would explain away the very load that it was made beside."""
+    """What a car may have risen to since it reported, at a meter reading."""
     held_a = car.reservation.held_a
+    risen_a = tuple([max(a, held_a * each) for a, each in zip(load_a, on, strict=True)])
+    return _told_at_most_a(car, load_a, risen_a, on, at_ms)
+
+
+def _told_at_most_a(car: Fact, load_a: Vector, most_a: Vector, on: Vector, at_ms: int) -> Vector:
+    """What a car that drew `load_a` may have risen to at a meter reading: what it was told at that moment or later it
+    cannot have obeyed yet, else a raise would explain away the very load that it was made beside."""
     told = car.state.told
-    if told and told[-1][0] >= at_ms:
-        held_a = min(held_a, most_told_a(car.state, at_ms, car.socket.fallback_a))
-    return tuple([max(a, held_a * each) for a, each in zip(load_a, on, strict=True)])
+    if not told or told[-1][0] < at_ms:
+        return most_a
+    told_a = most_told_a(car.state, at_ms, car.socket.fallback_a)
+    return tuple([max(a, min(most, told_a * each)) for a, most, each in zip(load_a, most_a, on, strict=True)])
