@@ -24,7 +24,7 @@ from topology.read import LocationRefused, read_location_json
 from topology.tree import Tree
 
 
-class _Line(msgspec.Struct, gc=False):
+class Line(msgspec.Struct, gc=False):
     """A line: a record of a topic, or a moment."""
 
     topic: str | None = None
@@ -32,8 +32,14 @@ class _Line(msgspec.Struct, gc=False):
     key: str | None = None
     now: str | None = None
 
+    @property
+    def record_value(self) -> bytes | None:
+        """The bytes of the record; None where it is null."""
+        text = bytes(self.value)
+        return None if text == b"null" else text
 
-_LINES = msgspec.json.Decoder(_Line)
+
+LINES = msgspec.json.Decoder(Line)
 
 
 @dataclass(slots=True)
@@ -42,7 +48,7 @@ class _Heard:
 
     topic: str
     offset: int
-    value: bytes
+    value: bytes | None
     reason: str | None = None
     key: str | None = None
     location: Location | None = None
@@ -64,7 +70,7 @@ class Dialogue:
         """The answers to one line."""
         line = line.strip()
         try:
-            said = _LINES.decode(line)
+            said = LINES.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
             location = _with_infinities(line)
             if location is None:
@@ -75,13 +81,13 @@ class Dialogue:
         if said.now is not None:
             yield from self._decide(said.now, line)
         elif said.topic == LOCATIONS:
-            self._location(bytes(said.value), said.key)
+            self._location(said.record_value, said.key)
         elif said.topic in FOLDED:
-            self._wait(said.topic, bytes(said.value), key=said.key)
+            self._wait(said.topic, said.record_value, key=said.key)
         elif said.topic is None:
             self._wait("", line, "unreadable: a line has a topic and a value, or a now")
         else:
-            self._wait(said.topic, bytes(said.value), f"unknown: topic {said.topic}")
+            self._wait(said.topic, said.record_value, f"unknown: topic {said.topic}")
 
     def end(self) -> Iterator[bytes]:
         """The dead letters of what came after the last `now`; without one, nothing is from the future."""
@@ -90,7 +96,7 @@ class Dialogue:
     def _wait(
         self,
         topic: str,
-        value: bytes,
+        value: bytes | None,
         reason: str | None = None,
         key: str | None = None,
         location: Location | None = None,
@@ -99,12 +105,13 @@ class Dialogue:
         self.offsets[topic] = offset
         self.waiting.append(_Heard(topic, offset, value, reason, key, location))
 
-    def _location(self, value: bytes, key: str | None = None) -> None:
+    def _location(self, value: bytes | None, key: str | None = None) -> None:
         """A refused one is said at once; an accepted one takes its place in the order of the lines. Without a value it
         removes the one that is its key."""
-        if value == b"null" and key is not None:
+        if value is None and key is not None:
             self._wait(LOCATIONS, value, key=key)
             return
+        value = value or b"null"
         try:
             accepted = read_location_json(value)
         except LocationRefused as refusal:

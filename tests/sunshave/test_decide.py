@@ -140,6 +140,14 @@ def test_a_location_is_removed_as_on_its_topic() -> None:
     assert [(0.0, "removed")] == [(s["limit_a"], s["reason"]) for s in last[1]["decisions"][0]["setpoints"]]
 
 
+@pytest.mark.parametrize("topic", ["telemetry.meters", "weather"])
+def test_the_dead_letter_of_a_null_record_has_no_value(topic: str) -> None:
+    """As on its topic (design section 9), known or not; any other has its bytes."""
+    said = [line(topic, None), json.dumps({"topic": topic}), line(topic, 5)]
+    letters = [json.loads(text)["deadletter"] for text in decide([GOOD[0], *said]).stdout.splitlines()]
+    assert [None, None, "NQ=="] == [letter["value"] for letter in letters]
+
+
 def test_a_key_that_is_not_the_location_is_a_dead_letter() -> None:
     """As on its topic (design section 9)."""
     said = [json.dumps({**json.loads(one), "key": "gent-3"}) for one in GOOD[:2]]
