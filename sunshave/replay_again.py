@@ -14,8 +14,9 @@ from pipeline.engine import Engine
 from pipeline.records import Decision, encode
 from sunshave.replay_steps import Step
 
-Verdict = Literal["same", "different", "skipped", "new"]
-"""`new`: nothing is recorded to compare it with."""
+Verdict = Literal["same", "different", "skipped", "new", "none"]
+"""`new`: nothing is recorded to compare it with. `none`: nor is there anything to compare, as of a location that is
+no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class Again:
             return Result("skipped", None, [step.skip])
         outcome = self.decide(step)
         if outcome is None:
-            return Result("different", None, ["the location was not known then"])
+            lines = ["the location was not known then"]
+            return Result("none") if step.was is None else Result("different", None, lines)
         now = outcome.decision
         if step.was is None:
             return Result("new", now)

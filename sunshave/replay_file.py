@@ -16,6 +16,7 @@ import msgspec
 
 from pipeline.moments import parse_moment, to_ms
 from pipeline.records import DECISIONS, FOLDED, LOCATIONS, Decision
+from sunshave.dialogue import Line
 from sunshave.replay_steps import Record, Step
 from sunshave.telling import warning
 
@@ -24,14 +25,10 @@ class BadLine(Exception):  # noqa: N818 -- an answer to the user, not a failure 
     """Why a file is no history; names the line."""
 
 
-class _Line(msgspec.Struct, gc=False):
+class _Line(Line, gc=False):
     """Any line that we know something about."""
 
-    topic: str | None = None
-    value: msgspec.Raw = msgspec.Raw(b"null")
-    now: str | None = None
     decisions: list[Decision] | None = None
-    key: str | None = None
     partition: int = 0
     offset: int | None = None
     timestamp: int | None = None
@@ -118,9 +115,8 @@ class _Told:
         lines = self.waiting.pop(name, [])
         step = Step(name, lines[0][1].partition if lines else 0, at_ms, offsets=self.placed)
         for topic, line in lines:
-            value = None if line.value == b"null" else bytes(line.value)
             stamp_ms = at_ms if line.timestamp is None else line.timestamp
-            step.records.append((topic, Record(name.encode(), value, line.offset or 0, stamp_ms)))
+            step.records.append((topic, Record(name.encode(), line.record_value, line.offset or 0, stamp_ms)))
         return step
 
 

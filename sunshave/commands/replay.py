@@ -142,6 +142,8 @@ class _Tally:
         self._reasons: dict[str, tuple[int, str]] = {}
 
     def note(self, step: Step, result: Result) -> None:
+        if result.verdict == "none":
+            return
         self.count[result.verdict] += 1
         if result.verdict == "skipped":
             self._reasons[step.location] = (self._reasons.get(step.location, (0, ""))[0] + 1, result.lines[0])

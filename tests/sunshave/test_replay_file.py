@@ -102,6 +102,39 @@ def test_a_line_that_was_a_dead_letter_is_left_out(tmp_path: Path) -> None:
     assert done.stderr.startswith("Warning: line 6 is left out:")
 
 
+def said(*lines: dict[str, Any] | str) -> list[str]:
+    """The transcript of a conversation: lines of any kind, each followed by its answers."""
+    dialogue, told = Dialogue(), []
+    for line in lines:
+        told.append(line if isinstance(line, str) else json.dumps(line))
+        told.extend(answer.decode() for answer in dialogue.hear(told[-1].encode()))
+    return told
+
+
+def now(second: int) -> dict[str, Any]:
+    return {"now": rfc3339(START_MS + second * 1000)}
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_a_location_that_was_removed_is_so_again(heard: bool) -> None:
+    """Until all its connectors were told, which takes a while where they were heard of; then it is no more, and nothing
+    is decided. Later it is put anew."""
+    placed = {"topic": LOCATIONS, "value": site()}
+    reading = {"charger": "A", "connector": 1, "online": True, "status": "Charging", "current_a": [0.0] * 3}
+    charger = {"topic": CHARGERS, "value": {"location": "home", "at": rfc3339(START_MS)} | reading}
+    removed = {"topic": LOCATIONS, "key": "home", "value": None}
+    lines = [placed, *([charger] if heard else []), now(1), removed, now(2), now(3), now(40), now(41), placed, now(42)]
+    told = said(*lines)
+    decisions = sum(len(json.loads(line)["decisions"]) for line in told if line.startswith('{"decisions"'))
+
+    done = replay(told)
+
+    assert (5 if heard else 3) == decisions
+    assert (0, "", {"decisions": decisions, "same": decisions, "different": 0}) == (
+        done.returncode, done.stderr, json.loads(done.stdout)
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("kept", [slice(0), slice(-1, None)])
 def test_where_nothing_can_be_decided_again_that_is_said(kept: slice, tmp_path: Path) -> None:
     """An empty file, and one that has decisions and nothing that led to them."""
