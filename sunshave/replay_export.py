@@ -12,7 +12,10 @@ from sunshave.replay_steps import Step
 
 
 def export_lines(step: Step) -> Iterator[bytes]:
-    """The lines of one step. `sunshave decide` reads of them what it knows; `sunshave replay FILE` all."""
+    """The lines of one step. `sunshave decide` reads of them what it knows; `sunshave replay FILE` all.
+
+    Offsets that nobody named are left out: `inputs` would have to agree with what was counted instead.
+    """
     if step.was is None or step.skip is not None:
         return
     for topic, record in step.records:
@@ -20,7 +23,9 @@ def export_lines(step: Step) -> Iterator[bytes]:
         if value is None:
             continue  # it was a dead letter: no line can hold it
         line: dict[str, Any] = {"topic": topic, "value": value, "key": step.location, "partition": step.partition}
-        yield msgspec.json.encode(line | {"offset": record.offset, "timestamp": record.timestamp})
+        if step.offsets:
+            line["offset"] = record.offset
+        yield msgspec.json.encode(line | {"timestamp": record.timestamp})
     yield msgspec.json.encode({"now": rfc3339(step.at_ms), "decisions": [step.was]})
 
 

@@ -108,7 +108,7 @@ class _Told:
         if line.offset is None:
             self.placed = False
             line.offset = self.counted[line.topic]
-        self.counted[line.topic] += 1
+        self.counted[line.topic] = max(self.counted[line.topic], line.offset + 1)
         self.waiting[name].append((line.topic, line))
 
     def _step(self, name: str, at_ms: int) -> Step:

@@ -135,6 +135,31 @@ def test_a_location_that_was_removed_is_so_again(heard: bool) -> None:
     )  # fmt: skip
 
 
+def test_an_export_of_a_run_with_a_refused_document_is_decided_again(tmp_path: Path) -> None:
+    """Of its own location or of another: no offset in the export that the run did not name."""
+    wrong = {**site(), "groups": []}
+    placed, refused, other = (
+        {"topic": LOCATIONS, "value": document} for document in (site(), wrong, {**wrong, "location": "other"})
+    )
+    told = said(placed, now(1), refused, now(2), other, now(3), placed, now(4))
+    file = tmp_path / "exported.jsonl"
+    done = replay(told, "--location", "home", "--export", str(file))
+    again = replay(file.read_text().splitlines())
+
+    assert (0, done.stdout) == (again.returncode, again.stdout)
+    assert (0, {"decisions": 4, "same": 4, "different": 0}) == (done.returncode, json.loads(done.stdout))
+
+
+def test_lines_without_an_offset_come_after_those_that_have_one() -> None:
+    """As where somebody goes on with an export of what was in Kafka."""
+    lines = run(site(), 100)
+    place = next(k for k, line in enumerate(lines) if METERS in line)
+    lines[place] = json.dumps({**json.loads(lines[place]), "offset": 40})
+    done = replay(lines)
+
+    assert (0, {"decisions": 10, "same": 10, "different": 0}) == (done.returncode, json.loads(done.stdout))
+
+
 @pytest.mark.parametrize("kept", [slice(0), slice(-1, None)])
 def test_where_nothing_can_be_decided_again_that_is_said(kept: slice, tmp_path: Path) -> None:
     """An empty file, and one that has decisions and nothing that led to them."""
