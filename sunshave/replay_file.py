@@ -16,7 +16,7 @@ import msgspec
 
 from pipeline.moments import parse_moment, to_ms
 from pipeline.records import DECISIONS, FOLDED, LOCATIONS, Decision
-from sunshave.dialogue import Line
+from sunshave.dialogue import LINES, Line
 from sunshave.replay_steps import Record, Step
 from sunshave.telling import warning
 
@@ -44,19 +44,30 @@ _DECISIONS = msgspec.json.Decoder(Decision)
 
 
 def file_steps(lines: Iterable[bytes]) -> Iterator[Step]:
-    """Every decision that a file asks for or records. BadLine where a line is none of these; one that is no JSON at all
-    was a dead letter of `sunshave decide`, and is left out."""
+    """Every decision that a file asks for or records. A line that is a dead letter of `sunshave decide` is left out;
+    BadLine where another cannot be read."""
     told = _Told()
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             yield from told.hear(_LINES.decode(line))
-        except (msgspec.ValidationError, RecursionError) as problem:
-            raise BadLine(f"line {number}: {problem}") from None
-        except ValueError as problem:  # msgspec.DecodeError and UnicodeDecodeError are ones
+        except (ValueError, RecursionError) as problem:  # msgspec's errors and UnicodeDecodeError are ValueErrors
+            if not _is_dead(line):
+                raise BadLine(f"line {number}: {problem}") from None
             warning(f"line {number} is left out: {problem}")
     yield from told.asked
+
+
+def _is_dead(line: bytes) -> bool:
+    """Whether a line is neither a record nor a moment to `sunshave decide`, which knows less of it than we do."""
+    try:
+        now = LINES.decode(line).now
+        if now is not None:
+            parse_moment(now)
+    except (ValueError, RecursionError):
+        return True
+    return False
 
 
 @dataclass(slots=True)
@@ -74,8 +85,8 @@ class _Told:
     def hear(self, line: _Line) -> Iterator[Step]:
         """Steps are given when the next line is no answer to them."""
         if line.now is not None:
-            yield from self._settle()
             at_ms = to_ms(parse_moment(line.now))
+            yield from self._settle()
             names = sorted(self.known) if line.decisions is None else [d.location for d in line.decisions]
             self.asked = [self._step(name, at_ms) for name in names]
         elif line.topic == DECISIONS:
@@ -123,5 +134,5 @@ class _Told:
 def _name_of(value: msgspec.Raw) -> str | None:
     try:
         return _NAMES.decode(value).location
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return None

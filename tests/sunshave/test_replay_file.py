@@ -89,17 +89,45 @@ def what_if(lines: Iterable[str], folder: Path, document: dict[str, Any]) -> dic
     return answer
 
 
-def test_a_line_that_was_a_dead_letter_is_left_out(tmp_path: Path) -> None:
-    """A run is decided again the same though it has one; that it was left out is said."""
-    lines = run(site(), 300)
-    lines.insert(5, '{"topic": "telemetry.meters", "value": {"at":')
-    (tmp_path / "run.jsonl").write_text("\n".join(lines))
+DEAD = [
+    b"xx",
+    b'{"topic": "telemetry.meters", "value": {"at":',
+    b'"\xff"',
+    b'"hello"',
+    b"[]",
+    b"null",
+    b"5",
+    b'{"now": 5}',
+    b'{"now": "soon"}',
+    b'{"topic": 1, "value": {}}',
+    b'{"topic": "telemetry.meters", "value": {}, "key": 5}',
+    b'{"topic": "telemetry.meters", "value": ' + b"[" * 3000 + b"]" * 3000 + b"}",
+]
+
+
+def test_lines_that_were_dead_letters_are_left_out(tmp_path: Path) -> None:
+    """A run is decided again the same though it has some; that they were left out is said."""
+    lines = [line.encode() for line in run(site(), 100)]
+    assert [] == [line for line in DEAD if b"deadletter" not in b"".join([*(d := Dialogue()).hear(line), *d.end()])]
+    (tmp_path / "run.jsonl").write_bytes(b"\n".join([*lines[:5], *DEAD, *lines[5:]]))
     done = subprocess.run(
         [COMMAND, "replay", "run.jsonl"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
 
-    assert (0, {"decisions": 30, "same": 30, "different": 0}) == (done.returncode, json.loads(done.stdout))
-    assert done.stderr.startswith("Warning: line 6 is left out:")
+    assert (0, {"decisions": 10, "same": 10, "different": 0}) == (done.returncode, json.loads(done.stdout))
+    told = [line.split(":")[1] for line in done.stderr.splitlines()]
+    assert [f" line {n} is left out" for n in range(6, 6 + len(DEAD))] == told
+
+
+@pytest.mark.parametrize(
+    "line", ['{"now": "2026-11-24T08:00:00Z", "decisions": 5}', '{"topic": "decisions", "value": 1}']
+)
+def test_what_was_decided_must_be_readable(line: str) -> None:
+    """To `sunshave decide` it means nothing: it is no dead letter of its."""
+    done = replay([*run(site(), 50), line])
+
+    assert (2, "") == (done.returncode, done.stdout)
+    assert done.stderr.startswith("Error: cannot read -: line ")
 
 
 def said(*lines: dict[str, Any] | str) -> list[str]:
