@@ -1,7 +1,8 @@
-"""The documents of a YAML file (JSON is YAML too), or one sentence that says why there are none."""
+"""The documents of a file of YAML or JSON, or one sentence that says why there are none."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,18 @@ def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def read_documents(path: Path) -> list[object]:
     """Every document of the file. Raises NotYaml, and OSError when it cannot be read."""
     try:
-        return list(yaml.load_all(path.read_text(encoding="utf-8"), _Loader))
+        return _documents(path.read_text(encoding="utf-8-sig"))
     # PyYAML's own errors, and what its constructors let through: 2026-13-45, !!int x, !!bool x, 5,000 digits
     except (yaml.YAMLError, ValueError, KeyError, AttributeError, TypeError, OverflowError, RecursionError) as problem:
         raise NotYaml(" ".join(str(problem).split())[:MOST_TOLD] or type(problem).__name__) from None
+
+
+def _documents(text: str) -> list[object]:
+    """JSON is almost YAML: not where it is indented with tabs, nor where a number is written 4e1."""
+    try:
+        return [json.loads(text, object_pairs_hook=once_each)]
+    except (json.JSONDecodeError, RecursionError):
+        pass
+    except ValueError:  # a key is there twice: YAML's reader says in which line. JSON has no tab within a text
+        text = text.replace("\t", " ")
+    return list(yaml.load_all(text, _Loader))

@@ -10,10 +10,26 @@ from topology.documents import DEEPEST, MOST_TOLD, NotYaml, read_documents
 
 
 def test_every_document_of_a_file_is_read(tmp_path: Path) -> None:
-    """JSON is YAML too."""
+    """Several of YAML, some of which look like JSON."""
     (tmp_path / "file").write_text('{"a": [1, 2.5]}\n---\nb: null\n')
 
     assert [{"a": [1, 2.5]}, {"b": None}] == read_documents(tmp_path / "file")
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_json_is_read_as_json(mark: str, tmp_path: Path) -> None:
+    """YAML has no tabs before a key, and no number without a point that has an exponent."""
+    (tmp_path / "file").write_text(mark + '{\n\t"a": 4e1,\n\t"b": ["4e1", "\\t"]\n}', encoding="utf-8")
+
+    assert [{"a": 40.0, "b": ["4e1", "\t"]}] == read_documents(tmp_path / "file")
+
+
+def test_a_key_that_is_there_twice_is_told_with_its_line(tmp_path: Path) -> None:
+    """In YAML and in JSON, however it is indented."""
+    for text in ("a: 1\nb: 2\na: 3", '{\n\t"a": 1,\n\t"a": 3\n}'):
+        (tmp_path / "file").write_text(text)
+        with pytest.raises(NotYaml, match="the key a is there twice, at line 3"):
+            read_documents(tmp_path / "file")
 
 
 GARBAGE = [
