@@ -15,6 +15,7 @@ from pipeline.records import LOCATIONS
 from sunshave.options import kafka_option
 from sunshave.reading import reading
 from sunshave.telling import give_up, warning
+from topology.checks import Problem
 from topology.location import Location
 from topology.read import LocationRefused, location_document, read_location_file
 
@@ -88,14 +89,18 @@ def _read(files: Iterable[Path]) -> list[Location]:
     return found
 
 
-def _clashes(location: Location, path: Path, owners: dict[str, str]) -> list[str]:
+def _clashes(location: Location, path: Path, owners: dict[str, str]) -> list[Problem]:
     """What was claimed before: a location's name, or a charger (its id is unique in the fleet, design §4)."""
     name = f"location {location.location}"
     if name in owners:
-        return [f"{name} is in {owners[name]} too"]  # then so are its chargers
+        return [Problem("location", f"{name} is in {owners[name]} too")]  # then so are its chargers
     owners[name] = str(path)
     chargers = [f"charger {charger.id}" for charger in location.chargers]
-    twice = [f"{charger} is in {owners[charger]} too" for charger in chargers if charger in owners]
+    twice = [
+        Problem(f"chargers[{i}].id", f"{charger} is in {owners[charger]} too")
+        for i, charger in enumerate(chargers)
+        if charger in owners
+    ]
     owners.update(dict.fromkeys(chargers, name))
     return twice
 

@@ -67,7 +67,8 @@ def test_a_charger_in_two_locations_is_an_error(tmp_path: Path) -> None:
 
     result = run("check", one, two)
 
-    assert (2, f"Error: {two}: charger a-1-CP is in location a-1 too\n") == (result.exit_code, result.stderr)
+    told = f"Error: {two}: chargers[0].id: charger a-1-CP is in location a-1 too\n"
+    assert (2, told) == (result.exit_code, result.stderr)
 
 
 def test_a_file_that_is_named_twice_counts_once(tmp_path: Path) -> None:
@@ -86,7 +87,7 @@ def test_a_location_in_two_files_is_one_error(tmp_path: Path) -> None:
 
     result = run("check", one, two)
 
-    assert (2, f"Error: {two}: location a-1 is in {one} too\n") == (result.exit_code, result.stderr)
+    assert (2, f"Error: {two}: location: location a-1 is in {one} too\n") == (result.exit_code, result.stderr)
 
 
 def test_a_misspelt_key_is_told_beside_the_errors(tmp_path: Path) -> None:
