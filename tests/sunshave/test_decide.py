@@ -140,6 +140,30 @@ def test_a_location_is_removed_as_on_its_topic() -> None:
     assert [(0.0, "removed")] == [(s["limit_a"], s["reason"]) for s in last[1]["decisions"][0]["setpoints"]]
 
 
+@pytest.mark.parametrize(
+    ("moment", "is_one"),
+    [
+        ("2026-11-24t08:00:01z", True),
+        ("2026-11-24 08:00:01.5Z", True),
+        ("2026-11-24T09:00:01+01:00", True),
+        ("2026-W48-2T08:00:01Z", False),
+        ("2026-11-24T08:00:01,5Z", False),
+        ("2026-11-24T08:00Z", False),
+        ("2026-11-24T08Z", False),
+        ("2026-11-24T08:00:60Z", False),
+        ("2026-11-24T08:00:01", False),
+    ],
+)
+def test_a_now_is_read_as_the_at_of_a_record(moment: str, is_one: bool) -> None:
+    """Both are RFC 3339."""
+    said = [GOOD[0], line("telemetry.meters", {**METER, "at": moment}), NOW, json.dumps({"now": moment})]
+    answers = [json.loads(text) for text in decide(said).stdout.splitlines()]
+
+    assert [2 if is_one else 1, 0 if is_one else 2] == [
+        sum(k in a for a in answers) for k in ("decisions", "deadletter")
+    ]
+
+
 @pytest.mark.parametrize("topic", ["telemetry.meters", "weather"])
 def test_the_dead_letter_of_a_null_record_has_no_value(topic: str) -> None:
     """As on its topic (design section 9), known or not; any other has its bytes."""
