@@ -52,8 +52,12 @@ def _share(view: ConnectorView) -> list[str]:
     share = f"Its fair share is {_n(view.target_a)} A"
     if view.binding.startswith("reservation "):
         return [f"{share}; it gets the rest as soon as that is free."]
-    if view.binding.partition(" ")[0] in _LOADED:
-        return [f"{share}; the rest is left to a load that comes back, or too little for a setpoint of its own."]
+    first, little = view.binding.partition(" ")[0], "too little for a setpoint of its own"
+    if first in _LOADED:
+        return [f"{share}; the rest is left to a load that comes back, or {little}."]
+    if first in ("max_a", "under_draw", "unbalance"):
+        waits = "has to wait until its phases are changed, or " if view.phases is not None else ""
+        return [f"{share}; the rest {waits}is {little}."]
     return [f"{share}."]
 
 
@@ -64,6 +68,8 @@ def _group(decision: Decision, name: str) -> GroupView | None:
 def _why(decision: Decision, view: ConnectorView) -> list[str]:
     if view.state == "unknown" or (view.state == "offline" and view.binding != "offline"):
         return []
+    if view.binding == "max_a" and view.limit_a < view.target_a:
+        return []  # it can give more: why it does not yet is said of its share
     for words, sentence in _SENTENCES.items():
         if view.binding == words or view.binding.startswith(f"{words} "):
             return [sentence(decision, view, view.binding[len(words) :].strip())]

@@ -198,18 +198,28 @@ def _small_change(fact: Fact, new: Released, target: Share, given: _Given) -> Re
     """An increase smaller than `min_change_a`, or than is worth it in a billed window, waits, unless a setpoint goes
     out anyway (a renewal costs no more). A start is no small change, whatever it starts with."""
     standing_a = fact.standing_a
-    if standing_a is None or standing_a < fact.min_a:
+    if standing_a is None or standing_a < fact.min_a or new.limit_a - standing_a <= EPS_A:
         return new
-    least_a = given.control.min_change_a
-    if given.worth:
-        per_a = dict(given.found.uses_on(fact.socket.index, new.one_phase))
-        least_a = max(least_a, *(watts / per_a[row] for row, watts in given.worth.values() if row in per_a), 0.0)
-    if not EPS_A < new.limit_a - standing_a < least_a - EPS_A:
+    raise_a = new.limit_a - standing_a
+    small = raise_a < given.control.min_change_a - EPS_A
+    window = None if small else _not_worth(fact, raise_a, new.one_phase, given)
+    if not small and window is None:
         return new
     sent = fact.state.sent
     if sent is not None and given.now_ms - sent.at_ms >= given.control.lease_s * 500:
         return new
-    return Released(standing_a, target.binding, target.one_phase)
+    return Released(standing_a, window or target.binding, target.one_phase)
+
+
+def _not_worth(fact: Fact, raise_a: float, one_phase: bool, given: _Given) -> str | None:
+    """The billed window in which a raise brings less than is worth a setpoint."""
+    if not given.worth:
+        return None
+    per_a = dict(given.found.uses_on(fact.socket.index, one_phase))
+    return next(
+        (name for name, (row, watts) in given.worth.items() if row in per_a and raise_a < watts / per_a[row] - EPS_A),
+        None,
+    )
 
 
 def _worth(shares: Shares, found: Constraints) -> dict[str, tuple[int, float]]:

@@ -196,6 +196,17 @@ def test_a_raise_that_leaves_something_free() -> None:
     )
 
 
+@pytest.mark.parametrize(("phases", "waits"), [(None, "is"), (1, "has to wait until its phases are changed, or is")])
+def test_a_raise_that_waits_though_nothing_but_the_rating_binds(phases: int | None, waits: str) -> None:
+    """It is not said that the connector cannot give what is to come."""
+    on = "per phase" if phases is None else "on one phase alone"
+    assert (
+        f"CP-1/1 may draw 15.7 A {on} of the 16 A that it wants. "
+        f"Its fair share is 16 A; the rest {waits} too little for a setpoint of its own."
+        == told("max_a", limit_a=15.7, target_a=16.0, phases=phases)
+    )
+
+
 def holds(n: int, reserved_a: float) -> ConnectorView:
     """Another connector, and what it holds."""
     return ConnectorView(
