@@ -46,7 +46,7 @@ def _leave(number: int, _frame: FrameType | None) -> None:
 
 
 class _Output(io.FileIO):
-    """Standard output. Whoever reads it may leave (BrokenPipeError); when it fails otherwise, that is said once."""
+    """Standard output. When whoever reads it leaves, that is a quiet end; when it fails otherwise, that is said."""
 
     _failed = False
 
@@ -57,7 +57,8 @@ class _Output(io.FileIO):
         try:
             return super().write(data)
         except BrokenPipeError:
-            raise
+            self._failed = True
+            raise SystemExit(128 + signal.SIGPIPE) from None
         except OSError as problem:
             self._failed = True
             print(f"Error: cannot write the answer: {problem.strerror}", file=sys.stderr)

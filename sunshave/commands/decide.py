@@ -38,15 +38,12 @@ def decide(file: str) -> None:
 
 def _converse(stream: BinaryIO) -> int:
     dialogue = Dialogue()
-    try:
-        for line in stream:
-            if line.strip():
-                for answer in dialogue.hear(line):
-                    _say(answer)
-        for answer in dialogue.end():
-            _say(answer)
-    except BrokenPipeError:  # the reader has gone: nobody is left to answer
-        sys.stderr.close()
+    for line in stream:
+        if line.strip():
+            for answer in dialogue.hear(line):
+                _say(answer)
+    for answer in dialogue.end():
+        _say(answer)
     return 2 if dialogue.refused else 0
 
 
