@@ -117,7 +117,7 @@ def _the_rest(document: dict[str, Any], found: list[Any]) -> list[Problem]:
     named = {_problem(document, error).path for error in found}
     for _ in range(ROUNDS):
         for error in found:
-            _mend(mended, _as_written(document, error["loc"]))
+            _mend(mended, as_written(document, error["loc"]))
         try:
             problems += errors(_LOCATION.validate_python(mended))
             break
@@ -152,7 +152,7 @@ def _mend(document: Any, loc: list[Any]) -> None:
             at.pop(last, None)
 
 
-def _as_written(document: Any, loc: tuple[int | str, ...]) -> list[int | str]:
+def as_written(document: Any, loc: tuple[int | str, ...]) -> list[int | str]:
     """An error's path, no deeper than what the user wrote: `limit_a: -1` is no list, though it is read as one."""
     path: list[int | str] = []
     at = document
@@ -169,7 +169,7 @@ def _as_written(document: Any, loc: tuple[int | str, ...]) -> list[int | str]:
 
 def _problem(document: Any, error: Any) -> Problem:
     path = ""
-    for part in _as_written(document, error["loc"]):
+    for part in as_written(document, error["loc"]):
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
     return Problem(path or "(document)", reason_of(error))
 

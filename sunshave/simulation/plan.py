@@ -7,11 +7,11 @@ Where a value differs from car to car it may be written as a number, as `{from: 
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, time
+from datetime import date, datetime
 from random import Random
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, field_validator, model_validator
 
 from topology.location import Id
 
@@ -79,18 +79,25 @@ class TimeRange(Part):
         return chance.randint(self.from_, self.to if self.to >= self.from_ else self.to + 86_400)
 
 
+_NUMBER: TypeAdapter[float] = TypeAdapter(NotNegative)
+
+
 def _drawn(written: Any) -> Any:
     """Numbers and mappings go to their models by their looks, so that an error names one reason and not three."""
     if isinstance(written, dict):
         return (Choice if "one_of" in written else Range).model_validate(written)
-    return written
+    return _NUMBER.validate_python(written)
 
 
 def _drawn_time(written: Any) -> Any:
     return TimeRange.model_validate(written) if isinstance(written, dict) else _second_of_day(written)
 
 
-Drawn = Annotated[NotNegative | Range | Choice, BeforeValidator(_drawn)]
+def _listed(written: Any) -> Any:
+    return written if isinstance(written, list | tuple) else (written,)
+
+
+Drawn = Annotated[float | Range | Choice, BeforeValidator(_drawn)]
 DrawnTime = Annotated[int | TimeRange, BeforeValidator(_drawn_time)]
 
 
@@ -102,7 +109,7 @@ def draw(value: float | Range | Choice | TimeRange, chance: Random) -> float:
 class Cars(Part):
     """Cars that come every day: to one connector, to each of a list of chargers, or to `all`."""
 
-    charger: Id | tuple[Id, ...] = "all"
+    charger: Annotated[tuple[Id, ...], BeforeValidator(_listed)] = ("all",)
     connector: int | None = None
     arrives: DrawnTime
     leaves: DrawnTime
@@ -207,25 +214,21 @@ class Shared(Part):
 class Site(Shared):
     """One location, and what happens in it."""
 
-    location: dict[str, Any]
+    location: Any = None
+    """Read by itself: it may be the name of a file."""
     copies: Annotated[int, Field(ge=1, le=1000)] = 1
 
 
 class Run(Part):
     """What counts for the whole run."""
 
-    start: datetime | date = datetime(2026, 11, 24, 0, 0)  # noqa: DTZ001 -- local time of each location
+    start: datetime = datetime(2026, 11, 24, 0, 0)  # noqa: DTZ001 -- local time of each location
     hours: Annotated[float, Field(gt=0, le=MOST_HOURS)] = HOURS
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
 
     @field_validator("start")
     @classmethod
-    def _has_a_time_zone(cls, start: datetime | date) -> datetime | date:
+    def _has_a_time_zone(cls, start: datetime) -> datetime:
         if not 1971 <= start.year < 9000:  # as everywhere (pipeline.moments): beyond, not every zone has a time
             raise ValueError("a year within 1971 and 8999 is needed")
         return start
-
-
-def local_start(written: datetime | date) -> datetime:
-    """A date is its midnight."""
-    return written if isinstance(written, datetime) else datetime.combine(written, time())

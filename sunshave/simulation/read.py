@@ -21,12 +21,11 @@ from sunshave.simulation.plan import (
     Shared,
     Site,
     SolarRoof,
-    local_start,
 )
 from topology.checks import Problem
 from topology.documents import NotYaml, read_documents
 from topology.location import Location
-from topology.read import LocationRefused, location_document, read_location, reason_of
+from topology.read import LocationRefused, as_written, location_document, read_location, reason_of
 
 Model = TypeVar("Model", bound=BaseModel)
 PARTS: dict[str, type[BaseModel]] = {
@@ -132,14 +131,12 @@ class _Reader:
         at = _join(path, "location")
         if isinstance(written, str) and "groups" in entry:
             written, at = {key: entry.pop(key) for key in LOCATION_KEYS if key in entry}, path
-            entry["location"] = written
         elif isinstance(written, str):
-            written = entry["location"] = self._from_file(written, at)
+            written = self._from_file(written, at)
             if written is None:
                 return None
         elif written is None:
             self.problems.append(Problem(at, "what to simulate: a location document, or the name of its file"))
-            entry["location"] = {}
             return None
         try:
             accepted = read_location(written)
@@ -152,19 +149,23 @@ class _Reader:
 
     def _from_file(self, name: str, at: str) -> Any:
         try:
-            return _only(read_documents(self.folder / name))
+            found = _only(read_documents(self.folder / name))
         except OSError as problem:
             self.problems.append(Problem(at, f"cannot read {name}: {problem.strerror}"))
+            return None
         except NotYaml:
             self.problems.append(Problem(at, f"{name} is neither YAML nor JSON"))
-        return None
+            return None
+        if found is None:
+            self.problems.append(Problem(at, f"{name} must hold one location"))
+        return found
 
     def _validated(self, model: type[Model], values: dict[str, Any], path: str) -> Model | None:
         try:
             return model.model_validate(values)
         except ValidationError as refused:
             for error in refused.errors(include_url=False):
-                self.problems.append(_problem(model, error, path))
+                self.problems.append(_problem(model, values, error, path))
         return None
 
     def _checked(self, location: Location, site: Site, path: str) -> list[tuple[Location, Site]]:
@@ -198,7 +199,7 @@ def _misfits(location: Location, site: Site) -> Iterator[Problem]:
             yield Problem(f"sun[{i}].phases", f"the grid has {location.grid.phases} phase(s)")
     chargers = {c.id: {k.id for k in c.connectors} for c in location.chargers}
     for i, cars in enumerate(site.cars):
-        for charger in [cars.charger] if isinstance(cars.charger, str) else cars.charger:
+        for charger in cars.charger:
             if charger == "all":
                 continue
             if charger not in chargers:
@@ -213,15 +214,14 @@ def _only(documents: list[object]) -> Any:
 
 def _task(location: Location, site: Site, run: Run) -> Task:
     zone = ZoneInfo(location.timezone)
-    start = local_start(run.start)
-    aware = start if start.tzinfo is not None else start.replace(tzinfo=zone)
+    aware = run.start if run.start.tzinfo is not None else run.start.replace(tzinfo=zone)
     document = location_document(location)
     seconds = max(1, round(run.hours * 3600))
     return Task(location.location, document, site, int(aware.astimezone(UTC).timestamp()), seconds, run.seed)
 
 
-def _problem(model: type[BaseModel], error: Any, path: str) -> Problem:
-    for part in error["loc"]:
+def _problem(model: type[BaseModel], values: dict[str, Any], error: Any, path: str) -> Problem:
+    for part in as_written(values, error["loc"]):
         path = f"{path}[{part}]" if isinstance(part, int) else _join(path, str(part))
     if error["type"] == "extra_forbidden":
         return Problem(path, _no_such(str(error["loc"][-1]), _keys_beside(model, error["loc"])))

@@ -28,8 +28,8 @@ def visits(task: Task, tree: Tree) -> list[list[Car]]:
 
 
 def _meant(cars: Cars, socket: Socket) -> bool:
-    named = (cars.charger,) if isinstance(cars.charger, str) else cars.charger
-    return (named == ("all",) or socket.charger.id in named) and cars.connector in (None, socket.connector.id)
+    named = cars.charger == ("all",) or socket.charger.id in cars.charger
+    return named and cars.connector in (None, socket.connector.id)
 
 
 def _of_days(cars: Cars, socket: Socket, task: Task, zone: ZoneInfo, chance: Random) -> Iterator[Car]:

@@ -8,11 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from sunshave.simulation.read import FileRefused, read_simulation
 
 COMMAND = Path(sys.executable).with_name("sunshave")
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples" / "simulate"
@@ -171,6 +174,44 @@ def test_every_error_is_named_with_its_path(tmp_path: Path) -> None:
     assert 2 == misfit.returncode
     assert "house[0].group: there is no group mian (did you mean main?)" in misfit.stderr
     assert "cars[0].charger: there is no charger CP-9 " in misfit.stderr
+
+
+CAR = SMALL["cars"][0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"cars": [{**CAR, "energy_kwh": -1}]}, "cars[0].energy_kwh: Input should be greater than or equal to 0"),
+        ({"cars": [{**CAR, "energy_kwh": [1]}]}, "cars[0].energy_kwh: a number is needed here, not a list"),
+        ({"cars": [{**CAR, "charger": 5}]}, "cars[0].charger: Input should be a valid string"),
+        (
+            {"cars": [{**CAR, "charger": ["CP-1", "CP 2"]}]},
+            "cars[0].charger[1]: String should match pattern '^[A-Za-z0-9._:-]{1,64}$'",
+        ),
+        ({"start": "soon"}, "start: Input should be a valid datetime or date, input is too short"),
+        ({"location": "gone.yaml"}, "location: cannot read gone.yaml: No such file or directory"),
+        ({"location": "two.yaml"}, "location: two.yaml must hold one location"),
+        ({"location": 5}, "location: a location is a mapping of keys to values"),
+    ],
+)
+def test_one_mistake_is_one_error_with_the_path_of_the_file(changed: dict[str, Any], told: str, tmp_path: Path) -> None:
+    """However many ways there are to write a value."""
+    (tmp_path / "two.yaml").write_text("a: 1\n---\nb: 2\n")
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump({**SMALL, **changed}))
+
+    with pytest.raises(FileRefused) as refused:
+        read_simulation(tmp_path / "run.yaml")
+    assert [told] == [str(problem) for problem in refused.value.problems]
+
+
+@pytest.mark.parametrize("start", ["2026-11-24", "'2026-11-24'", "2026-11-24 00:00", "2026-11-23T23:00:00Z"])
+def test_a_day_begins_at_its_midnight(start: str, tmp_path: Path) -> None:
+    """Local time, unless it says a zone."""
+    (tmp_path / "run.yaml").write_text(f"start: {start}\n{yaml.safe_dump({'location': SMALL['location']})}")
+
+    [task] = read_simulation(tmp_path / "run.yaml").tasks
+    assert datetime(2026, 11, 23, 23, tzinfo=UTC).timestamp() == task.start_s
 
 
 @pytest.mark.parametrize(
