@@ -18,7 +18,7 @@ from pipeline.records import MeterReading
 from pipeline.registers import KEPT_WINDOWS, Counted, keep_again, newest_register, note_registers
 from pipeline.state import MeterPoint, MeterState
 from pipeline.tariffs import tariff_of, window_start_ms
-from pipeline.used import HELD_MS, QUARTER_S, TIGHT_MS
+from pipeline.used import HELD_MS, QUARTER_S, TIGHT_MS, register_tells
 from topology.location import Capacity
 
 LATE_MS = 30_000
@@ -160,7 +160,7 @@ def _integrate_settled(meter: MeterState, window_s: int) -> None:
         _integrate(meter, window_s, (at_ms, milliwatts), until_ms)
         if until_ms in wanted:
             marked_ms = window_start_ms(until_ms, window_s)
-            meter.marks[marked_ms] = until_ms, meter.integrals.get(marked_ms, (until_ms, 0))[1]
+            meter.marks[until_ms] = marked_ms, meter.integrals.get(marked_ms, (until_ms, 0))[1]
         start_ms, total = window_start_ms(until_ms - 1, window_s), 0
         end_ms = start_ms + window_s * 1000 if start_ms in meter.integrals else 0
     _add(meter.integrals, start_ms, total)
@@ -171,19 +171,22 @@ def _to_mark(meter: MeterState, settled_ms: int) -> Sequence[int]:
     """The newest readings of energy, where powers went on without one: what is integrated up to there is kept."""
     first_ms = meter.powers[0][0]
     register = newest_register(meter)
-    moments = [] if register is None else [register[0]]
-    moments += [at_ms for start_ms, (at_ms, _) in meter.demands.items() if start_ms not in meter.registers]
-    return [at_ms for at_ms in moments if first_ms < at_ms <= settled_ms]
+    moments = [register[0]] if register is not None and first_ms < register[0] <= settled_ms else []
+    for start_ms, (at_ms, _) in meter.demands.items():
+        if first_ms < at_ms <= settled_ms and not register_tells(meter, start_ms):
+            moments.append(at_ms)
+    return moments
 
 
 def _forget_marks(meter: MeterState) -> None:
-    """Those before which a newer reading says what was used."""
+    """Those after which a newer reading says what was used."""
     register = newest_register(meter)
     register_ms = -1 if register is None else register[0]
-    for start_ms, (at_ms, _) in list(meter.marks.items()):
-        demand = None if start_ms in meter.registers else meter.demands.get(start_ms)
-        if at_ms != register_ms and (demand is None or demand[0] != at_ms):
-            del meter.marks[start_ms]
+    for at_ms, (start_ms, _) in list(meter.marks.items()):
+        demand = meter.demands.get(start_ms)
+        averaged = demand is not None and demand[0] == at_ms and not register_tells(meter, start_ms)
+        if at_ms != register_ms and not averaged:
+            del meter.marks[at_ms]
 
 
 def _add(integrals: dict[int, tuple[int, int]], start_ms: int, total: int) -> None:

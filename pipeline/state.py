@@ -210,8 +210,8 @@ class MeterState(Struct, array_like=True, gc=False):
     another: bool = False
     """The next register reading is another meter's, whatever it says (`pipeline.handing_over`)."""
     marks: dict[int, tuple[int, int]] = field(default_factory=dict)
-    """Window start -> the newest reading of its energy, where powers went on without one for longer than they are kept:
-    (at_ms, milliwatt-milliseconds integrated until then)."""
+    """The newest readings of the energy of windows, where powers went on without one for longer than they are kept:
+    at_ms -> (window start, milliwatt-milliseconds integrated in it until then)."""
 
 
 class WindowBook(Struct, array_like=True, gc=False):

@@ -67,16 +67,21 @@ def _since(meter: MeterState, start_ms: int, window_s: int, from_ms: int, to_ms:
         return 0.0
     more = _of_powers(meter, from_ms, to_ms, to_ms)[1]
     known_from_ms, settled = _integral(meter, start_ms, window_s)
-    marked_ms, before = meter.marks.get(start_ms, (-1, 0))
-    if from_ms >= meter.powers[0][0]:
-        total = more
-    elif from_ms in (start_ms, known_from_ms):
-        total = settled + more
-    elif from_ms == marked_ms:
-        total = settled - before + more
-    else:
-        total = meter.powers[-1][1] * (to_ms - from_ms)
+    settled_ms = min(meter.powers[0][0], to_ms)
+    total: float = more
+    if from_ms < settled_ms:
+        if known_from_ms is None or from_ms <= known_from_ms:
+            total += settled
+        elif from_ms in meter.marks:
+            total += settled - meter.marks[from_ms][1]
+        else:  # it came too late for its power: the mean of the window
+            total += settled * (settled_ms - from_ms) / (settled_ms - known_from_ms)
     return total / 1_000_000 * WH_PER_WS
+
+
+def register_tells(meter: MeterState, start_ms: int) -> bool:
+    """Whether the register tells all of a window, so that its running average does not count (without a break)."""
+    return register_at(meter, start_ms) is not None
 
 
 def _from_registers(meter: MeterState, start_ms: int, window_s: int, until_ms: int) -> Used | None:
