@@ -86,7 +86,7 @@ def _replace(meter: MeterState, window_s: int, last: Counted, older: Counted, ne
     meter.offset_wh += shift_wh
     meter.register_since_ms, meter.suspect = older[0], None
     step_ms = window_s * 1000
-    end_ms = window_start_ms(older[0], window_s) + step_ms
+    end_ms = window_start_ms(older[0] - 1, window_s) + step_ms  # the window that it begins with is whole
     first_ms = max(window_start_ms(last[0], window_s), end_ms - KEPT_WINDOWS * step_ms)
     meter.breaks = sorted({*meter.breaks, *range(first_ms, end_ms, step_ms)})[-KEPT_WINDOWS:]
     _keep(meter, window_s, older[0], last[1])

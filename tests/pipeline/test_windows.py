@@ -113,6 +113,16 @@ def test_a_replaced_meter_counts_from_its_own_first_reading() -> None:
     assert [("08:00", 500.0, "integrated"), ("08:15", 500.0, "register")] == _newest(_feed(_core(), old + new))
 
 
+def test_a_meter_replaced_between_two_quarters_counts_the_whole_next_one() -> None:
+    """The old one was last read at 14 minutes, the new one begins with the second quarter: its register knows all of it."""
+    old = [(t, {"import_wh": 5_000_000 + t / 1.8}) for t in range(0, 900, 60)]
+    new = [(t, {"import_wh": (t - 900) / 1.8}) for t in range(900, 1900, 60)]
+    windows = _feed(_core(), old + new)
+
+    assert [("08:00", 500.0, "integrated"), ("08:15", 500.0, "register")] == _newest(windows)
+    assert windows[-1].complete
+
+
 def test_a_slip_of_the_register_is_no_energy() -> None:
     """One reading of 0, and one of a thousand times too much, are as if they had never been there."""
     readings = [(t, {"import_wh": 5_000_000 + t / 1.8}) for t in range(0, 1900, 60)]
