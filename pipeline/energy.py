@@ -15,7 +15,7 @@ from typing import Any
 
 from pipeline.finished import finish
 from pipeline.records import MeterReading
-from pipeline.registers import KEPT_WINDOWS, Counted, keep_again, newest_register, note_registers
+from pipeline.registers import KEPT_WINDOWS, Counted, keep, newest_register, note_registers
 from pipeline.state import MeterPoint, MeterState
 from pipeline.tariffs import tariff_of, window_start_ms
 from pipeline.used import HELD_MS, QUARTER_S, TIGHT_MS, register_tells
@@ -32,10 +32,12 @@ def note_energy(
     meter: MeterState,
     capacity: Capacity,
     timezone: str,
+    most_w: float,
     readings: Sequence[MeterReading],
     points: Sequence[MeterPoint],
 ) -> None:
-    """Fold what readings say about energy; also late, also out of order. `points`: the same readings."""
+    """Fold what readings say about energy; also late, also out of order. `most_w`: what can be drawn there; `points`:
+    the same readings."""
     window_s = tariff_of(capacity).window_s
     if meter.slot_s != window_s:
         _keep_by(meter, window_s)
@@ -48,7 +50,7 @@ def note_energy(
         if at_ms <= newest_ms or start_ms > newest_ms:
             meter.changes += 1
             if newest_ms >= 0:
-                _note_all(meter, window_s, registers, points[folded:here])
+                _note_all(meter, window_s, most_w, registers, points[folded:here])
                 registers, folded = [], here
             if start_ms > newest_ms >= 0:
                 finish(meter, window_s, timezone, newest_ms, start_ms)
@@ -59,14 +61,16 @@ def note_energy(
             _note_demand(meter, start_ms, point, reading.demand_w)
         if reading.month_peak_w is not None and (meter.month_peak is None or at_ms > meter.month_peak[0]):
             meter.month_peak = (at_ms, reading.month_peak_w)
-    _note_all(meter, window_s, registers, points[folded:] if folded else points)
+    _note_all(meter, window_s, most_w, registers, points[folded:] if folded else points)
     if meter.marks:
         _forget_marks(meter)
 
 
-def _note_all(meter: MeterState, window_s: int, registers: list[Counted], points: Sequence[MeterPoint]) -> None:
+def _note_all(
+    meter: MeterState, window_s: int, most_w: float, registers: list[Counted], points: Sequence[MeterPoint]
+) -> None:
     if points:
-        note_registers(meter, window_s, registers)
+        note_registers(meter, window_s, most_w, registers)
         _note_powers(meter, window_s, points)
 
 
@@ -77,8 +81,8 @@ def _keep_by(meter: MeterState, window_s: int) -> None:
         return
     registers, meter.registers = meter.registers, {}
     for _, (first_ms, first_wh, last_ms, last_wh) in sorted(registers.items()):
-        keep_again(meter, window_s, first_ms, first_wh)
-        keep_again(meter, window_s, last_ms, last_wh)
+        keep(meter, window_s, first_ms, first_wh)
+        keep(meter, window_s, last_ms, last_wh)
     integrals, meter.integrals = meter.integrals, {}
     meter.demands.clear()
     meter.marks.clear()

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from pipeline.energy import note_energy
 from pipeline.moments import EPOCH, to_ms
 from pipeline.records import MeterReading
+from pipeline.registers import MOST_OF_FUSE
 from pipeline.state import LocationState, MeterPoint, MeterState
 from topology.location import Capacity
 from topology.phases import grid_power_w
-from topology.tree import Tree
+from topology.tree import Node, Tree
 
 FUTURE_MS = 10_000
 """A record further ahead than this is a dead letter. Less: a clock that runs fast loses its readings; more: a wrong
@@ -72,7 +73,8 @@ def fold_meters(tree: Tree, state: LocationState, run: Sequence[tuple[MeterReadi
         state.meters[name] = own.meter
         _note_newest(own.meter, own.points)
         if own.capacity is not None:
-            note_energy(own.meter, own.capacity, tree.location.timezone, own.readings, own.points)
+            most_w = _most_w(tree, tree.nodes[tree.meter_node[name]])
+            note_energy(own.meter, own.capacity, tree.location.timezone, most_w, own.readings, own.points)
     return refused
 
 
@@ -91,6 +93,11 @@ def untimely(at_ms: int, received_ms: int) -> str:
 def _begin(tree: Tree, state: LocationState, name: str) -> _Run:
     node = tree.meter_node.get(name)
     return _Run(state.meters.get(name) or MeterState(), None if node is None else tree.nodes[node].group.capacity)
+
+
+def _most_w(tree: Tree, node: Node) -> float:
+    grid = tree.location.grid
+    return MOST_OF_FUSE * grid_power_w(grid.type, grid.voltage_v, node.rating_a)
 
 
 def _wrong_length(reading: MeterReading, phases: int) -> str:

@@ -1,6 +1,6 @@
 """The import register of a meter: first and last reading of each window, and what it said at a moment between two.
 
-A register only goes up, and no faster than a building can draw. A reading that does not go on from the newest one is a
+A register only goes up, and no faster than a fuse lets through. A reading that does not go on from the newest one is a
 slip, or the first of another meter: the next reading says which. What another meter counted before is never subtracted:
 it goes on from where the one before it ended, as nothing flows while no meter is there. In a window with such a break
 another source may know more (`pipeline.used`).
@@ -16,67 +16,65 @@ from pipeline.tariffs import window_start_ms
 KEPT_WINDOWS = 16
 """Windows per meter that late readings can still correct (four hours of quarters). Fewer: a gateway that was away
 for longer and sends in disorder is not heard; more: the state grows by 100 bytes for each."""
-MOST_W = 10e6
-"""No building draws more. Less: a large one is taken for a broken register; more: a slip of a small one is believed."""
+MOST_OF_FUSE = 2.0
+"""Nothing draws more than so many times what its fuse is rated for. Less: where a fuse is larger than the document says
+(any more), consumption is taken for another meter; more: another meter is taken for consumption."""
 SLACK_WH = 1000.0
 """Registers that count whole kilowatt-hours go up by one at once."""
+SLACK_MS = 30_000
+"""Those of large meters go up by larger steps: by what can be drawn in such a time."""
 
 Counted = tuple[int, float]
 """When, and how many watt-hours the register showed."""
 
 
-def keep_again(meter: MeterState, window_s: int, at_ms: int, wh: float) -> None:
-    """Keep a reading that was kept by windows of another length."""
-    _note(meter, window_s, (at_ms, wh))
-
-
-def note_registers(meter: MeterState, window_s: int, readings: Iterable[Counted]) -> None:
+def note_registers(meter: MeterState, window_s: int, most_w: float, readings: Iterable[Counted]) -> None:
     """Fold register readings; also late, also out of order. Between two of one window that go on from each other, the
-    others change nothing."""
+    others change nothing. `most_w`: what can be drawn."""
     waiting: Counted | None = None
     end_ms = 0
     for at_ms, wh in readings:
         reading = (at_ms, wh + meter.offset_wh)
-        if waiting is not None and waiting[0] < at_ms < end_ms and _follows(waiting, reading):
+        if waiting is not None and waiting[0] < at_ms < end_ms and _follows(waiting, reading, most_w):
             waiting = reading
             continue
         if waiting is not None:
-            _keep(meter, window_s, *waiting)
+            keep(meter, window_s, *waiting)
             waiting = None
-        _note(meter, window_s, reading)
+        _note(meter, window_s, most_w, reading)
         if newest_register(meter) == reading and meter.suspect is None:
             waiting = reading
             end_ms = window_start_ms(at_ms, window_s) + window_s * 1000
     if waiting is not None:
-        _keep(meter, window_s, *waiting)
+        keep(meter, window_s, *waiting)
 
 
-def _note(meter: MeterState, window_s: int, reading: Counted) -> None:
+def _note(meter: MeterState, window_s: int, most_w: float, reading: Counted) -> None:
     newest = newest_register(meter)
     if newest is None:
         meter.another = False
-        _keep(meter, window_s, *reading)
+        keep(meter, window_s, *reading)
     elif meter.another:
         meter.another = False
         _replace(meter, window_s, newest, reading, reading)
     elif reading[0] > newest[0]:
-        _go_on(meter, window_s, newest, reading)
+        _go_on(meter, window_s, most_w, newest, reading)
     elif reading[0] >= meter.register_since_ms and _fits(meter, *reading):
-        _keep(meter, window_s, *reading)
+        keep(meter, window_s, *reading)
 
 
-def _go_on(meter: MeterState, window_s: int, newest: Counted, reading: Counted) -> None:
+def _go_on(meter: MeterState, window_s: int, most_w: float, newest: Counted, reading: Counted) -> None:
     suspect = meter.suspect
-    if _follows(newest, reading):
+    if _follows(newest, reading, most_w):
         if suspect is not None and suspect[0] < reading[0]:
             meter.suspect = None  # it was a slip
-        _keep(meter, window_s, *reading)
+        keep(meter, window_s, *reading)
     elif suspect is None or suspect[0] == reading[0]:
         meter.suspect = reading
     else:
         older, newer = sorted((suspect, reading))
         meter.suspect = newer
-        if _follows(older, newer):
+        if _follows(older, newer, most_w):
             _replace(meter, window_s, newest, older, newer)
 
 
@@ -89,12 +87,13 @@ def _replace(meter: MeterState, window_s: int, last: Counted, older: Counted, ne
     end_ms = window_start_ms(older[0] - 1, window_s) + step_ms  # the window that it begins with is whole
     first_ms = max(window_start_ms(last[0], window_s), end_ms - KEPT_WINDOWS * step_ms)
     meter.breaks = sorted({*meter.breaks, *range(first_ms, end_ms, step_ms)})[-KEPT_WINDOWS:]
-    _keep(meter, window_s, older[0], last[1])
-    _keep(meter, window_s, newer[0], newer[1] + shift_wh)
+    keep(meter, window_s, older[0], last[1])
+    keep(meter, window_s, newer[0], newer[1] + shift_wh)
 
 
-def _follows(older: Counted, newer: Counted) -> bool:
-    return 0 <= newer[1] - older[1] <= SLACK_WH + MOST_W * (newer[0] - older[0]) / 3_600_000
+def _follows(older: Counted, newer: Counted, most_w: float) -> bool:
+    step_wh = max(SLACK_WH, most_w * SLACK_MS / 3_600_000)
+    return 0 <= newer[1] - older[1] <= step_wh + most_w * (newer[0] - older[0]) / 3_600_000
 
 
 def _fits(meter: MeterState, at_ms: int, wh: float) -> bool:
@@ -103,7 +102,8 @@ def _fits(meter: MeterState, at_ms: int, wh: float) -> bool:
     return (before is None or before[1] <= wh) and (after is None or wh <= after[1])
 
 
-def _keep(meter: MeterState, window_s: int, at_ms: int, wh: float) -> None:
+def keep(meter: MeterState, window_s: int, at_ms: int, wh: float) -> None:
+    """Keep a reading that goes on from those before it."""
     start_ms = window_start_ms(at_ms, window_s)
     known = meter.registers.get(start_ms)
     if known is None:

@@ -114,7 +114,7 @@ def test_a_replaced_meter_counts_from_its_own_first_reading() -> None:
 
 
 def test_a_meter_replaced_between_two_quarters_counts_the_whole_next_one() -> None:
-    """The old one was last read at 14 minutes, the new one begins with the second quarter: its register knows all of it."""
+    """The old one was last read at 14 minutes, the new one begins with the second quarter: it knows all of it."""
     old = [(t, {"import_wh": 5_000_000 + t / 1.8}) for t in range(0, 900, 60)]
     new = [(t, {"import_wh": (t - 900) / 1.8}) for t in range(900, 1900, 60)]
     windows = _feed(_core(), old + new)
