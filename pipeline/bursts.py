@@ -6,7 +6,9 @@ would have used up what the kettle needs afterwards; so it starts when what is l
 it goes on at its minimum as long as the energy left lasts, whatever the allowance says from second to second, and still
 carries to the end what the others drew at most in the last half-hour: else a kettle that comes back after the burst
 breaks the cap, with no car left to stop. At most one start per window, and none for less than `WORTH_S`: contactors and
-cars wear out by starts. For the same reason nobody is lent energy beside one that starts now, at a turn, say.
+cars wear out by starts. One that the cap carries as an average needs no burst; it is only not started at the end, where
+it may have been stopped a moment ago. For the same reason nobody is lent energy beside one that starts now, at a turn,
+say.
 
 Measured in a closed loop (144 quarters, caps of 2.5 to 4 kW, loads of 1.5 to 3 kW at random moments): the worst quarter
 was 0.990 of the cap (1.011 without what is kept for a kettle), 0.94 of it was used (0.95). Keeping the cap itself for
@@ -38,9 +40,9 @@ class Burst:
 
     def may_start(self, power_w: float, started_ms: int | None) -> bool:
         """Whether a car may be started. `power_w`: all minimums with it; `started_ms`: the window of its last start."""
-        if power_w <= self.steady_w + EPS_A:
-            return True
-        return started_ms != self.start_ms and self.left_s >= WORTH_S
+        if self.left_s < max(WORTH_S, self.reaction_s):
+            return False
+        return power_w <= self.steady_w + EPS_A or started_ms != self.start_ms
 
     def goes_on(self, power_w: float, started_ms: int | None) -> bool:
         """Whether a car that was started in this window runs on: until it can be stopped the energy left lasts, and

@@ -118,6 +118,19 @@ def test_what_a_kettle_drew_is_kept_for_it(off_s: int, again_s: int) -> None:
     assert [1, 1] == run.starts
 
 
+@pytest.mark.parametrize(("house_w", "kettle_w", "on_s", "off_s"), [(700, 1000, 300, 600), (700, 679, 690, 860)])
+def test_a_car_that_was_stopped_at_the_end_of_its_window_waits_for_the_next(
+    house_w: float, kettle_w: float, on_s: int, off_s: int
+) -> None:
+    """Also where the cap carries it as an average: it is not started a second time for the last seconds."""
+    run = _live(
+        lambda now_s: house_w + kettle_w * (on_s <= now_s % QUARTER_S < off_s), bursts=True, quarters=1, cap_w=5200.0
+    )
+
+    assert [1] == run.starts
+    assert 0.0 == min(run.seen_a[820:])
+
+
 def test_without_bursts_a_car_is_started_again_and_again() -> None:
     """What the option is for: an allowance that is followed from second to second starts a car many times."""
     starts = [n for seed in range(4) for n in _live(_house(seed), bursts=False).starts]
