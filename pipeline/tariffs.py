@@ -119,7 +119,7 @@ def threshold_w(tariff: Tariff, capacity: Capacity, highs_w: Mapping[str, float]
         others = sorted((w for other, w in highs_w.items() if other != day), reverse=True)
         reached_w = max([highs_w.get(day, 0.0), *others[DAYS_COUNTED - 1 : DAYS_COUNTED]])
     reached_w = max(reached_w, tariff.floor_w)
-    end_w = _step_end_w(capacity, billed_w(tariff, highs_w) or 0.0)
+    end_w = _step_end_w(capacity, max(billed_w(tariff, highs_w) or 0.0, tariff.floor_w))
     if end_w is None:
         return reached_w
     counted = others[: DAYS_COUNTED - 1]
@@ -164,7 +164,7 @@ def cost_of_1kw_eur(capacity: Capacity, peak_w: float, highest_w: float) -> floa
     billed: what the next step costs more."""
     tariff = tariff_of(capacity)
     if capacity.steps:
-        end_w = _step_end_w(capacity, peak_w)
+        end_w = _step_end_w(capacity, max(peak_w, tariff.floor_w))
         return 0.0 if end_w is None else cost_eur(capacity, end_w, 0.0) - cost_eur(capacity, peak_w, 0.0)
     price = capacity.eur_per_kw_year / (1 if tariff.period == "year" else MONTHS_BILLED)
     if tariff.access and capacity.access_kw is not None and peak_w >= max(capacity.access_kw * 1000, highest_w):
