@@ -17,7 +17,7 @@ from pipeline.finished import finish
 from pipeline.records import MeterReading
 from pipeline.registers import KEPT_WINDOWS, Counted, keep, newest_register, note_registers
 from pipeline.state import MeterPoint, MeterState
-from pipeline.tariffs import tariff_of, window_start_ms
+from pipeline.tariffs import local_day, month_of, tariff_of, window_start_ms
 from pipeline.used import HELD_MS, QUARTER_S, TIGHT_MS, register_tells
 from topology.location import Capacity
 
@@ -59,8 +59,8 @@ def note_energy(
             registers.append((at_ms, reading.import_wh))
         if reading.demand_w is not None and window_s == QUARTER_S:
             _note_demand(meter, start_ms, point, reading.demand_w)
-        if reading.month_peak_w is not None and (meter.month_peak is None or at_ms > meter.month_peak[0]):
-            meter.month_peak = (at_ms, reading.month_peak_w)
+        if reading.month_peak_w is not None:
+            _note_month_peak(meter, timezone, start_ms, (at_ms, reading.month_peak_w))
     _note_all(meter, window_s, most_w, registers, points[folded:] if folded else points)
     if meter.marks:
         _forget_marks(meter)
@@ -121,6 +121,20 @@ def _note_demand(meter: MeterState, start_ms: int, point: MeterPoint, demand_w: 
             return
     meter.demands[start_ms] = (point.at_ms, demand_w)
     _keep_newest(meter.demands)
+
+
+def _note_month_peak(meter: MeterState, timezone: str, start_ms: int, said: tuple[int, float]) -> None:
+    """The newest counts, and the last word of the month before, which may come late, or with nobody deciding since."""
+    newest, before = meter.month_peak, meter.month_peak_before
+    if newest is None or start_ms <= newest[0] < said[0]:
+        meter.month_peak = said
+        return
+    older, newer = sorted((newest, said))
+    meter.month_peak = newer
+    if before is not None and older[0] <= before[0]:
+        return
+    if month_of(local_day(older[0], timezone)) < month_of(local_day(newer[0], timezone)):
+        meter.month_peak_before = older
 
 
 def _note_powers(meter: MeterState, window_s: int, points: Sequence[MeterPoint]) -> None:

@@ -98,10 +98,15 @@ def _highs_w(peaks: Peaks, period: str, before_ms: int, by_day: bool | None = No
 
 
 def _officials_w(peaks: Peaks) -> dict[str, float]:
-    newest = peaks.meter.month_peak
-    if newest is None or peaks.tariff.window_s != QUARTER_S:
+    if peaks.tariff.window_s != QUARTER_S:
         return {}
-    return {**peaks.book.officials, month_of(local_day(newest[0], peaks.timezone)): newest[1]}
+    return peaks.book.officials | said_peaks_w(peaks.meter, peaks.timezone)
+
+
+def said_peaks_w(meter: MeterState, timezone: str) -> dict[str, float]:
+    """Local month -> the meter's own peak as last said in it: of the newest month, and of the one before."""
+    said = [peak for peak in (meter.month_peak_before, meter.month_peak) if peak is not None]
+    return {month_of(local_day(at_ms, timezone)): peak_w for at_ms, peak_w in said}
 
 
 def retire(book: WindowBook, tariff: Tariff, timezone: str, start_ms: int) -> None:

@@ -212,6 +212,8 @@ class MeterState(Struct, array_like=True, gc=False):
     marks: dict[int, tuple[int, int]] = field(default_factory=dict)
     """The newest readings of the energy of windows, where powers went on without one for longer than they are kept:
     at_ms -> (window start, milliwatt-milliseconds integrated in it until then)."""
+    month_peak_before: tuple[int, float] | None = None
+    """The newest official month peak of a local month before that of `month_peak`."""
 
 
 class WindowBook(Struct, array_like=True, gc=False):

@@ -17,7 +17,7 @@ from msgspec import structs
 from pipeline.finished import REVISED_WINDOWS, windows_between
 from pipeline.forecast import has_history
 from pipeline.moments import to_moment, to_ms
-from pipeline.peaks import Peaks, keep_newest_months, months_w, retire, standing
+from pipeline.peaks import Peaks, keep_newest_months, months_w, retire, said_peaks_w, standing
 from pipeline.records import ClosedWindow, WindowView
 from pipeline.registers import KEPT_WINDOWS, newest_register
 from pipeline.state import LocationState, MeterState, WindowBook
@@ -246,9 +246,8 @@ def _note_group(tree: Tree, state: LocationState, node: Node, windows: list[Clos
         _enter(book, tariff, timezone, window)
     meter.finished = {start_ms: w for start_ms, w in meter.finished.items() if start_ms >= book.settled_ms}
     meter.finished_ms = book.settled_ms
-    if meter.month_peak is not None:
-        book.officials[month_of(local_day(meter.month_peak[0], timezone))] = meter.month_peak[1]
-        keep_newest_months(book.officials)
+    book.officials |= said_peaks_w(meter, timezone)
+    keep_newest_months(book.officials)
 
 
 def _enter(book: WindowBook, tariff: Tariff, timezone: str, window: ClosedWindow) -> None:
