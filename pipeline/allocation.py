@@ -10,7 +10,8 @@ to be full; its asks stop there, which only leaves more on the others. So rows w
 is looked at again only when it comes up.
 
 Solar rows are soft below a Smart Solar car's threshold: up to it the car is always offered (only physical rows bind),
-from there on its current counts against the excess like everybody's; the threshold itself is set aside beforehand.
+from there on its current counts against the excess like everybody's; the threshold itself is set aside beforehand. So
+are physical rows for what a car draws there as a part of what others use (`Own`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ EPS_A = 1e-7
 
 Uses = list[tuple[int, float]]
 """Rows that a connector's current loads, and by how much per ampere."""
+Own = dict[int, float]
+"""Row -> up to which current a connector loads it no more than it did when it was measured: of a car whose phase is not
+known, its draw is in what others use, wherever it is."""
+NONE: Own = {}
 
 
 @dataclass(slots=True)
@@ -60,6 +65,7 @@ class Ask(Struct, gc=False):
     """Its place in the queue."""
     uses: Uses
     """Physical rows."""
+    own: Own = NONE
     soft: Uses = field(default_factory=list)
     """Solar rows."""
     threshold_a: float = 0.0
@@ -78,6 +84,13 @@ def blocking_row(rows: Rows, uses: Uses, amperes: float) -> int | None:
         if left[row] < unit * amperes - EPS_A:
             return row
     return None
+
+
+def between(uses: Uses, own: Own, from_a: float, to_a: float) -> tuple[Uses, float]:
+    """What the way from one current to another loads: rows, and how much of what they say."""
+    if not own:
+        return uses, to_a - from_a
+    return [(row, unit * (max(to_a, own.get(row, 0.0)) - max(from_a, own.get(row, 0.0)))) for row, unit in uses], 1.0
 
 
 def take(rows: Rows, uses: Uses, amperes: float) -> None:
@@ -143,15 +156,15 @@ def _of_rows_that_can_be_full(rows: Rows, growing: list[Ask]) -> dict[int, list[
     """Everybody's part in each row that is too small for all of them; most rows are not."""
     most: dict[int, float] = {}
     for ask in growing:
-        more_a = ask.high_a - ask.low_a
-        for row, unit in ask.uses:
+        uses, more_a = between(ask.uses, ask.own, ask.low_a, ask.high_a)
+        for row, unit in uses:
             most[row] = most.get(row, 0.0) + unit * more_a
     full = {row for row, load in most.items() if load > rows.left[row] + EPS_A}
     shares: dict[int, list[_Share]] = {row: [] for row in most if row in full}
     for ask in growing:
         for row, unit in ask.uses:
             if row in full:
-                shares[row].append(_Share(ask, unit, ask.low_a))
+                shares[row].append(_Share(ask, unit, max(ask.low_a, ask.own.get(row, 0.0)) if ask.own else ask.low_a))
         floor_a = max(ask.low_a, ask.threshold_a)
         for row, unit in ask.soft:
             if ask.high_a > floor_a + EPS_A:  # else it never loads it
@@ -210,7 +223,10 @@ def _full_at(left: float, shares: list[_Share]) -> float | None:
 
 def _set(rows: Rows, ask: Ask, amperes: float) -> None:
     """Give an ask so much, and take the difference off its rows; on soft ones only what is above its threshold."""
-    take(rows, ask.uses, amperes - ask.given_a)
+    if ask.own:
+        take(rows, *between(ask.uses, ask.own, ask.given_a, amperes))
+    else:
+        take(rows, ask.uses, amperes - ask.given_a)
     if ask.soft:
         aside = ask.threshold_a
         take(rows, ask.soft, max(amperes, aside) - max(ask.given_a, aside))
@@ -235,7 +251,8 @@ def _hand_on(rows: Rows, asks: list[Ask]) -> None:
         ask = asks[k]
         step_a = ask.step_a
         soft = ask.soft if ask.given_a >= ask.threshold_a - EPS_A else []
-        if blocking_row(rows, ask.uses, step_a) is not None or (soft and blocking_row(rows, soft, step_a) is not None):
+        step = between(ask.uses, ask.own, ask.given_a, ask.given_a + step_a) if ask.own else (ask.uses, step_a)
+        if blocking_row(rows, *step) is not None or (soft and blocking_row(rows, soft, step_a) is not None):
             continue
         _set(rows, ask, round(ask.given_a + step_a, 6))
         if ask.given_a + step_a <= ask.high_a + EPS_A:

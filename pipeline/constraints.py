@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
-from pipeline.allocation import Rows, Uses
+from pipeline.allocation import NONE, Own, Rows, Uses
 from pipeline.bursts import Burst
 from pipeline.columns import Load, columns_of
+from pipeline.draws import Vector
 from pipeline.facts import Fact, MeterAge
 from pipeline.forecast import Forecast, forecast, highest_w
-from pipeline.headroom import Difference, difference
+from pipeline.headroom import Difference, difference, within
 from pipeline.limits import Bound, phase_bounds, power_bounds
 from pipeline.memo import Memo
 from pipeline.state import LocationState, MeterState
@@ -49,6 +50,8 @@ class GroupNow(Struct, gc=False):
     """What a raise leaves free on each phase, because the load comes back (`pipeline.wander`)."""
     wanders_total_a: float
     """The same of the sum over the phases."""
+    unplaced_a: dict[int, Vector]
+    """Connector -> what of the unmanaged load may be its own draw (`pipeline.headroom`)."""
 
     @property
     def headroom_a(self) -> list[float]:
@@ -83,6 +86,8 @@ class Constraints:
     uses: list[Uses] = field(default_factory=list)
     one_uses: dict[int, Uses] = field(default_factory=dict)
     """Of the connectors that can switch: the rows that one ampere on the first phase alone loads."""
+    own: dict[int, Own] = field(default_factory=dict)
+    """Of the connectors whose own draw may be in what others use."""
     worth_w: dict[str, tuple[int, float]] = field(default_factory=dict)
     """By name, of windows whose load is known to move: the row, and what a raise must bring to be worth a setpoint."""
     bursts: dict[int, Burst] = field(default_factory=dict)
@@ -102,8 +107,11 @@ class Constraints:
                 for row, load in self.held_on(fact).items():
                     left[row] -= load
             elif held_a:
-                for row, unit in self.uses[fact.socket.index]:
+                index = fact.socket.index
+                for row, unit in self.uses[index]:
                     left[row] -= unit * held_a
+                for row, own_a in self.own.get(index, NONE).items():
+                    left[row] += min(own_a, held_a)
         return Rows(list(self.calm_names if calm else self.names), left, free)
 
     def uses_on(self, index: int, one: bool) -> Uses:
@@ -115,6 +123,8 @@ class Constraints:
         held = {row: unit * fact.reservation.all_a for row, unit in self.uses[fact.socket.index]}
         for row, unit in self.one_uses.get(fact.socket.index, ()):
             held[row] = max(held.get(row, 0.0), unit * fact.reservation.held_a)
+        for row, own_a in self.own.get(fact.socket.index, NONE).items():
+            held[row] = max(0.0, held[row] - own_a)
         return held
 
     def add(self, load: Load, name: str, place: str, room: float, wander: float = 0.0, ends: float = 0.0) -> None:
@@ -155,16 +165,19 @@ def groups_now(
 ) -> list[GroupNow]:
     """Limits and unmanaged load of every group."""
     signed = _signed_loads(tree, shown, ages)
+    unplaced = {} if tree.rotations_known else _unplaced_loads(tree, shown, ages)
     groups = []
     for node in tree.nodes:
         load_a, others_w, wanders_a, wanders_total_a = signed[node.index]
         credits_sun = node.group.credit_generation
         window = running_window(tree, state, node, now_ms) if node.group.capacity is not None else None
+        unmanaged_a = [a if credits_sun else max(0.0, a) for a in load_a]
+        parts_a = unplaced.get(node.index, {})
         groups.append(
             GroupNow(
                 node=node,
                 bounds=phase_bounds(node, state, now_ms),
-                unmanaged_a=[a if credits_sun else max(0.0, a) for a in load_a],
+                unmanaged_a=unmanaged_a,
                 others_w=others_w,
                 forecast=_forecast(tree, state, node, shown, window, signed[node.index], now_ms),
                 highest_w=_highest_w(state, node, shown),
@@ -173,6 +186,7 @@ def groups_now(
                 meter_age=ages.get(node.index),
                 wanders_a=wanders_a,
                 wanders_total_a=wanders_total_a,
+                unplaced_a=parts_a if credits_sun else within(parts_a, unmanaged_a),
             )
         )
     return groups
@@ -225,6 +239,20 @@ def _signed_loads(tree: Tree, shown: dict[int, Difference], ages: dict[int, Mete
     return signed
 
 
+def _unplaced_loads(
+    tree: Tree, shown: dict[int, Difference], ages: dict[int, MeterAge]
+) -> dict[int, dict[int, Vector]]:
+    """What of the signed load of every group may be a car's own draw; of a lost meter's nothing is known."""
+    found: dict[int, dict[int, Vector]] = {}
+    for index in tree.leaves_first:
+        own = shown.get(index)
+        if own is None:
+            found[index] = {i: a for child in tree.nodes[index].children for i, a in found[child].items()}
+        else:
+            found[index] = {} if ages.get(index) == "lost" else own.unplaced_a
+    return found
+
+
 def _sum_of_loads(loads: list[GroupLoad], phases: int) -> GroupLoad:
     return (
         [sum([load[0][p] for load in loads]) for p in range(phases)],
@@ -257,13 +285,17 @@ def constraints(tree: Tree, groups: list[GroupNow], facts: list[Fact], now_ms: i
 
 def _phase_rows(found: Constraints, group: GroupNow, alike: list[list[int]]) -> None:
     name, headroom_a = group.node.group.id, group.headroom_a
-    for phases in alike:
+    for phases in [[p] for p in range(len(headroom_a))] if group.unplaced_a else alike:
         rows = []
         for phase in phases:
             by = group.bounds[phase].by
             text = f"limit {name} {by[6:]}" if by.startswith("limit ") else f"{by} {name} L{phase + 1}"
             rows.append((headroom_a[phase], group.wanders_a[phase], text, f"{name} L{phase + 1}"))
         found.add_tightest(Load("phase", phases[0], group.node.index), rows)
+        for index, part_a in group.unplaced_a.items():
+            own_a = part_a[phases[0]] - group.overload_a[phases[0]]  # whoever is there has to make up for all of it
+            if own_a > 0:
+                found.own.setdefault(index, {})[len(found.room) - 1] = own_a
 
 
 def _power_rows(found: Constraints, tree: Tree, group: GroupNow, now_ms: int) -> None:

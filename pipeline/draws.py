@@ -34,19 +34,20 @@ PER_A = 10**12
 """Sums of bounds are in picoamperes: whole numbers, so that a part can be replaced in a sum without a trace."""
 
 Vector = tuple[float, ...]
-"""Amperes per phase. Where a rotation of the location is not known, their sum is one more entry (`with_sum`)."""
+"""Amperes per phase. Where a rotation of the location is not known, their sum is one more entry, and then comes each
+phase once more, as if all cars that may be there were there (`with_more`)."""
 Span = tuple[int, ...]
 """Bounds in picoamperes, one after the other: least, most and risen."""
 
 
-def with_sum(tree: Tree, load_a: Vector) -> Vector:
-    """A load per phase, and its sum where a car's place is not known: what it draws in all is known nevertheless."""
-    return load_a if tree.rotations_known else (*load_a, sum(load_a))
+def with_more(tree: Tree, load_a: Vector) -> Vector:
+    """A load per phase with what comes after that where a car's place is not known: in all it is known nevertheless."""
+    return load_a if tree.rotations_known else (*load_a, sum(load_a), *load_a)
 
 
 def entries(tree: Tree) -> int:
     """How long the vectors of a location are."""
-    return tree.phases if tree.rotations_known else tree.phases + 1
+    return tree.phases if tree.rotations_known else 2 * tree.phases + 1
 
 
 class Draw(Struct, frozen=True, gc=False):
@@ -61,6 +62,8 @@ class Draw(Struct, frozen=True, gc=False):
     bounds: Bounds
     total_a: float
     power_per_volt: float
+    unplaced_a: Vector = ()
+    """Of a car of unknown rotation what may be on each phase and was taken off nowhere."""
 
 
 class Bounds(Struct, frozen=True, gc=False):
@@ -177,7 +180,7 @@ def draws_at(tree: Tree, point: MeterPoint, cars: list[Course]) -> list[Draw]:
     if len(known) == len(cars):
         return known
     left = [point.current_a[p] - sum(d.taken_off[p] for d in known if d.exact) for p in range(len(point.current_a))]
-    shown = None if min(point.current_a) < 0 else tuple(left)
+    shown = None if min(point.current_a) < -FITS_A else tuple(left)
     unknown = [_possible(tree, point, each.car, shown) for each in cars if len(each.car.socket.ways) > 1]
     return sorted(known + _certain(unknown, shown), key=lambda d: d.car.socket.name)
 
@@ -187,11 +190,25 @@ def _possible(tree: Tree, point: MeterPoint, car: Fact, left: Vector | None) -> 
 
     `left`: what the meter shows besides the cars whose place is known; None where that tells nothing.
     """
-    draws = {(d.taken_off, d.bounds): d for d in [_draw(tree, point, car, way) for way in car.socket.ways]}
+    draws = {(d.taken_off, d.bounds): d for d in [_placed(_draw(tree, point, car, way)) for way in car.socket.ways]}
     every = list(draws.values())
     if left is None:
         return every
     return [d for d in every if all(a <= 0 or a <= b + FITS_A for a, b in zip(d.surely_a, left, strict=False))] or every
+
+
+def _placed(draw: Draw) -> Draw:
+    """A car that draws rises on no phase that is not its own, if it is wired that way."""
+    if draw.total_a == 0:
+        return draw
+    phases = len(draw.taken_off) // 2
+    risen_a = [
+        most if k < phases and own == 0 else risen
+        for k, (own, most, risen) in enumerate(
+            zip(draw.taken_off, draw.bounds.most_a, draw.bounds.risen_a, strict=True)
+        )
+    ]
+    return structs.replace(draw, bounds=structs.replace(draw.bounds, risen_a=tuple(risen_a)))
 
 
 def _certain(possible: list[list[Draw]], left: Vector | None) -> list[Draw]:
@@ -210,7 +227,7 @@ def _certain(possible: list[list[Draw]], left: Vector | None) -> list[Draw]:
         room = map(sub, map(max, zip(*map(_sides, draws), strict=True)), own)
         part = tuple(map(min, room, more))
         more = tuple(map(sub, more, part))
-        certain.append(_with_sides(draw, tuple(map(add, own, part))))
+        certain.append(structs.replace(_with_sides(draw, tuple(map(add, own, part))), unplaced_a=()))
     return certain
 
 
@@ -233,7 +250,9 @@ def _lowest(draws: list[Draw]) -> Draw:
         least(d.bounds.risen_a for d in draws),
     )
     taken_off, surely_a = least(d.taken_off for d in draws), least(d.surely_a for d in draws)
-    return structs.replace(draws[0], taken_off=taken_off, surely_a=surely_a, bounds=bounds)
+    phases = len(taken_off) // 2
+    unplaced_a = tuple(map(sub, taken_off[phases + 1 :], taken_off[:phases]))
+    return structs.replace(draws[0], taken_off=taken_off, surely_a=surely_a, bounds=bounds, unplaced_a=unplaced_a)
 
 
 def _sides(draw: Draw) -> Span:
@@ -274,13 +293,13 @@ def _draw(tree: Tree, point: MeterPoint, car: Fact, way: Wiring) -> Draw:
     reports = _reports(car)
     first, last = _around(reports, point)
     reading = reports[first] if first >= 0 else None
-    taken_off = _load(tree, way, reading)
+    taken_off = _load(tree, car, way, reading)
     if reading is None or taken_off is None:
         nothing = (0.0,) * entries(tree)
         return Draw(car, reading, False, nothing, nothing, Bounds(nothing, nothing, nothing), 0.0, 0.0)
     assert reading.current_a is not None
     around = reports[first : last + 2]
-    loads = [_load(tree, way, each) for each in around]
+    loads = [_load(tree, car, way, each) for each in around]
     closed = last + 1 < len(reports) and loads[-1] is not None
     bounds = _between(car, point, loads, around, _on(tree, car), closed)
     return Draw(
@@ -297,14 +316,18 @@ def _draw(tree: Tree, point: MeterPoint, car: Fact, way: Wiring) -> Draw:
 
 def _on(tree: Tree, car: Fact) -> Vector:
     """What one ampere of a car is at most, on each phase and in all."""
-    return car.use.on if tree.rotations_known else (*car.use.on, car.use.total)
+    return car.use.on if tree.rotations_known else (*car.use.on, car.use.total, *car.use.on)
 
 
-def _load(tree: Tree, way: Wiring, reading: Reading | None) -> Vector | None:
+def _load(tree: Tree, car: Fact, way: Wiring, reading: Reading | None) -> Vector | None:
     """A reported draw on the building's phases under one wiring; None where nothing was said."""
     if reading is None or reading.current_a is None or len(reading.current_a) != len(way):
         return None
-    return with_sum(tree, _site_load(tree.phases, way, reading.current_a))
+    load_a = _site_load(tree.phases, way, reading.current_a)
+    if len(car.socket.ways) == 1:
+        return with_more(tree, load_a)
+    anywhere_a = [_site_load(tree.phases, each, reading.current_a) for each in car.socket.ways]
+    return (*load_a, sum(load_a), *map(max, *anywhere_a))
 
 
 @lru_cache(maxsize=8192)

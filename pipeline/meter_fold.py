@@ -109,16 +109,17 @@ def _wrong_length(reading: MeterReading, phases: int) -> str:
 def _derived(tree: Tree, reading: MeterReading, at_ms: int) -> MeterPoint:
     """Currents and powers, the one derived from the other where it is missing (measured voltage, else nominal)."""
     grid, current_a, power_w = tree.location.grid, reading.current_a, reading.power_w
+    lines = grid.type == "IT" and grid.phases == 3
     if current_a is not None and reading.voltage_v is None:
-        return MeterPoint(at_ms, tuple(current_a), grid_power_w(grid.type, grid.voltage_v, tuple(current_a)))
+        return MeterPoint(at_ms, tuple(current_a), grid_power_w(grid.type, grid.voltage_v, tuple(current_a)), lines)
     measured = reading.voltage_v or [grid.voltage_v] * len(power_w or ())
     volts = [
         v if v > grid.voltage_v / 2 else grid.voltage_v for v in measured
     ]  # a dead phase has no voltage to divide by
-    if grid.type == "IT" and len(volts) == 3:
+    if lines:
         volts = [v / 3**0.5 for v in volts]
     if current_a is not None:
-        return MeterPoint(at_ms, tuple(current_a), sum([v * a for v, a in zip(volts, current_a, strict=True)]))
+        return MeterPoint(at_ms, tuple(current_a), sum([v * a for v, a in zip(volts, current_a, strict=True)]), lines)
     assert power_w is not None
     return MeterPoint(at_ms, tuple(w / v for w, v in zip(power_w, volts, strict=True)), sum(power_w))
 

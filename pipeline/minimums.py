@@ -8,7 +8,7 @@ raised to all afterwards (`pipeline.switching`). Idle offers come last.
 
 from __future__ import annotations
 
-from pipeline.allocation import EPS_A, Ask, Rows, Uses, blocking_row, take
+from pipeline.allocation import EPS_A, NONE, Ask, Own, Rows, Uses, between, blocking_row, take
 from pipeline.bursts import loans, may_start
 from pipeline.constraints import Constraints
 from pipeline.facts import Fact
@@ -53,8 +53,9 @@ def place(
         return None
     low_a = most_a if lost else _least_a(fact, most_a)
     kept_a = fact.socket.fallback_a if fact.reservation.lapsing else 0.0
-    more_a = low_a - kept_a
-    fits = blocking_row(rows, uses, more_a) is None and (_runs(fact) or _lasts(rows, uses, more_a))
+    own = found.own.get(index, NONE)
+    way = between(uses, own, kept_a, low_a)
+    fits = blocking_row(rows, *way) is None and (_runs(fact) or _lasts(rows, *way))
     needs_a = 0.0
     if sun is not None and not lost and not smart(fact):
         needs_a = fact.min_a * least_use(fact).total
@@ -65,21 +66,21 @@ def place(
             shares.of[index] = Share(0.0, clock.binding, fact.on_one)
             return None
     if found.bursts:
-        fits = _burst_fits(fact, fits, rows, found, uses, more_a, shares)
+        fits = _burst_fits(fact, fits, rows, found, uses, low_a - kept_a, shares)
     if not fits:
-        alone = blocking_row(Rows(rows.names, empty), uses, more_a)
+        alone = blocking_row(Rows(rows.names, empty), *way)
         binding = "waiting" if alone is None else rows.names[alone]
         shares.of[index] = Share(0.0, binding, fact.on_one)
         shares.short.add(index)
         return None
-    take(rows, uses, more_a)
+    take(rows, *way)
     if sun is not None:
         sun.promised_a += needs_a
     shares.placed.add(index)
     if one:
         shares.phases[index] = Phases(True, fact.state.switch_since_ms)
     high_a, by = (fact.wanted_a, fact.wanted_by) if fact.wanted_a <= most_a else (most_a, most_by)
-    ask = _ask(fact, low_a, max(low_a, high_a), shares.order[index], uses)
+    ask = _ask(fact, low_a, max(low_a, high_a), shares.order[index], uses, own)
     ask.binding = most_by if lost else by
     return ask
 
@@ -159,7 +160,7 @@ def choose_phases(
             sun.promised_a += extra_a
 
 
-def _ask(fact: Fact, low_a: float, high_a: float, order: int, uses: list[tuple[int, float]]) -> Ask:
+def _ask(fact: Fact, low_a: float, high_a: float, order: int, uses: Uses, own: Own = NONE) -> Ask:
     connector = fact.socket.connector
     return Ask(
         index=fact.socket.index,
@@ -170,6 +171,7 @@ def _ask(fact: Fact, low_a: float, high_a: float, order: int, uses: list[tuple[i
         priority=connector.priority,
         order=order,
         uses=uses,
+        own=own,
     )
 
 

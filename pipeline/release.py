@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
-from pipeline.allocation import EPS_A, Ask, Rows, Uses, blocking_row, fill, take
+from pipeline.allocation import EPS_A, NONE, Ask, Rows, Uses, between, blocking_row, fill, take
 from pipeline.constraints import Constraints
 from pipeline.facts import Fact
 from pipeline.shares import Share, Shares
@@ -186,10 +186,10 @@ def _hold(fact: Fact, target: Share, uses: Uses, given: _Given) -> Released:
 def _over(fact: Fact, limit_a: float, uses: Uses, given: _Given) -> int | None:
     """The row that does not carry a limit beside what the others hold: that a connector may not have come down yet is
     no reason to call it up again before those who are to make room for it have."""
-    held = given.found.held_on(fact)
+    held, own = given.found.held_on(fact), given.found.own.get(fact.socket.index, NONE)
     for row, unit in uses:
         left = given.rows.left[row] + given.found.wander[row] + held.get(row, 0.0)
-        if left - unit * limit_a < -EPS_A:
+        if left - unit * max(0.0, limit_a - own.get(row, 0.0)) < -EPS_A:
             return row
     return None
 
@@ -236,7 +236,7 @@ def _rise(
 ) -> Ask | None:
     """The ask of a connector that wants more than it holds; None when it has its answer already."""
     index, connector, rows, shares = fact.socket.index, fact.socket.connector, given.rows, given.shares
-    held_a = fact.reservation.held_a
+    held_a, own = fact.reservation.held_a, given.found.own.get(index, NONE)
     least_a = fact.min_a if fact.wants else target.target_a  # an idle offer is whole or none
     low_a = floor_to_step(min(held_a, target.target_a), connector.step_a)
     if fact.state.failed and not fact.online:  # it cannot be told before it is back: nobody waits for that
@@ -247,12 +247,14 @@ def _rise(
         released[index] = Released(stays_a, "increase_every_s", target.one_phase)
         return None
     if low_a < least_a - EPS_A:
-        blocked = blocking_row(rows, [*uses, *_beyond(soft, fact, shares, held_a)], least_a - held_a)
+        way, sunny = between(uses, own, held_a, least_a), (_beyond(soft, fact, shares, held_a), least_a - held_a)
+        blocked = blocking_row(rows, *way)
+        blocked = blocking_row(rows, *sunny) if blocked is None else blocked
         if blocked is not None:
             released[index] = Released(0.0, _reserved(blocked, given), target.one_phase)
             return None
-        take(rows, uses, least_a - held_a)
-        take(rows, _beyond(soft, fact, shares, held_a), least_a - held_a)
+        take(rows, *way)
+        take(rows, *sunny)
         low_a = least_a
     return Ask(
         index=index,
@@ -263,6 +265,7 @@ def _rise(
         priority=connector.priority,
         order=shares.order.get(index, index),
         uses=uses,
+        own=own,
         soft=soft,
         threshold_a=_set_aside_a(fact, shares),
         binding=target.binding,

@@ -124,6 +124,8 @@ class MeterPoint(Struct, array_like=True, gc=False):
     at_ms: int
     current_a: tuple[float, ...]
     power_w: float
+    of_lines: bool = False
+    """Whether the power was worked out from the line currents of a delta, which have no sum that is one."""
 
 
 class Wander(Struct, array_like=True, gc=False):
