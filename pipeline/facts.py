@@ -20,7 +20,7 @@ from pipeline.reservations import Reservation, accepted, reservation
 from pipeline.state import ConnectorState, Leaving, LocationState, MeterState, Reading
 from topology.location import Control
 from topology.phases import PhaseUse, phase_use
-from topology.steps import floor_to_step
+from topology.steps import ceil_to_step, floor_to_step
 from topology.tree import Node, Socket, Tree
 
 MeterAge = Literal["fresh", "stale", "lost"]
@@ -173,7 +173,8 @@ def _fact(
     reading = own.reading
     learnt = learn(own, socket.connector.phases, control)
     wants = reading is not None and reading.status in WANTING and leaving is None
-    wanted_a, wanted_by = _wish(socket, learnt, reading, control) if wants else (0.0, "max_a")
+    standing_a = _settable_a(socket, _standing_a(own, now_ms))
+    wanted_a, wanted_by = _wish(socket, learnt, reading, standing_a, control) if wants else (0.0, "max_a")
     all_use = socket.use if learnt.phases is None else _use_of(tree, socket, learnt.phases)
     one_use = None if learnt.phases is not None or learnt.ignores_phases else socket.one_use
     held = reservation(own, socket.fallback_a, socket.max_a, one_use is not None, control, now_ms)
@@ -200,7 +201,7 @@ def _fact(
         suspended=suspended,
         wanted_a=wanted_a,
         wanted_by=wanted_by,
-        standing_a=_settable_a(socket, _standing_a(own, now_ms)),
+        standing_a=standing_a,
         meter_age=age,
         old_meter=old_meter,
         leaving=leaving,
@@ -235,13 +236,27 @@ def _use_of(tree: Tree, socket: Socket, phases: tuple[int, ...]) -> PhaseUse:
     return phase_use(grid.type, grid.phases, socket.ways, phases)
 
 
-def _wish(socket: Socket, learnt: Learnt, reading: Reading | None, control: Control) -> tuple[float, str]:
+def _wish(
+    socket: Socket, learnt: Learnt, reading: Reading | None, standing_a: float | None, control: Control
+) -> tuple[float, str]:
     """What a car would take if there were enough, and what keeps it from wanting more."""
     if learnt.under_draw and reading is not None:
-        draws_a = floor_to_step(reading.draw_a + control.under_draw_margin_a, socket.connector.step_a)
+        draws_a = _offer_a(reading.draw_a, socket.connector.step_a, standing_a, control)
         if draws_a < socket.max_a:
             return max(socket.min_a, draws_a), "under_draw"
     return socket.max_a, "max_a"
+
+
+def _offer_a(draw_a: float, step_a: float, standing_a: float | None, control: Control) -> float:
+    """A car's draw and the margin, on a step. Half of the margin is left at least: on a coarse step it would seem to
+    take all of it, be offered everything, and be found to draw less again. A limit that is near enough stays."""
+    margin_a = control.under_draw_margin_a
+    wish_a = draw_a + margin_a
+    near_a = max(control.min_change_a, step_a) if control.min_change_a > 0 else 0.0
+    if standing_a is not None and abs(standing_a - wish_a) <= near_a and standing_a - draw_a >= margin_a / 2:
+        return standing_a
+    offer_a = floor_to_step(wish_a, step_a)
+    return ceil_to_step(wish_a, step_a) if wish_a - offer_a > margin_a / 2 > 0 else offer_a
 
 
 def _standing_a(state: ConnectorState, now_ms: int) -> float | None:

@@ -209,5 +209,5 @@ def _seen_through(tree: Tree, ways: Sequence[Wiring]) -> Tree:
         replace(c, connectors=tuple(replace(k, rotation=rotations[c.id, k.id]) for k in c.connectors))
         for c in location.chargers
     )
-    control = replace(location.control, settle_s=0.0, under_draw_margin_a=0.0, idle_offer_a=0.0)
+    control = replace(location.control, settle_s=0.0, under_draw_margin_a=0.0, min_change_a=0.0, idle_offer_a=0.0)
     return build_tree(replace(location, chargers=chargers, control=control))
