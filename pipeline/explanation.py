@@ -15,6 +15,9 @@ _LOADED = ("fuse", "peak_shaving", "limit", "window", "solar")
 NAMED = 3
 """Connectors that are told by their names. More: nobody reads to the end of the sentence."""
 
+LITTLE_A = 0.001
+"""Less is a matter of rounding."""
+
 
 def explain(decision: Decision, view: ConnectorView) -> str:
     """Why one connector gets what it gets."""
@@ -90,11 +93,14 @@ def _fuse(decision: Decision, view: ConnectorView, rest: str) -> str:
     place = _place(decision, rest)
     if place is None:
         return f"The {what} of group {rest} allows no more."
-    return f"On L{place[1] + 1} the {what} of group {place[0].group} {_leaves(*place)}."
+    return f"On L{place[1] + 1} the {what} of group {place[0].group} {_leaves(*place, view)}."
 
 
-def _leaves(group: GroupView, phase: int) -> str:
-    limit_a, unmanaged_a = group.limit_a[phase], group.unmanaged_a[phase]
+def _leaves(group: GroupView, phase: int, view: ConnectorView) -> str:
+    limit_a, unmanaged_a, headroom_a = group.limit_a[phase], group.unmanaged_a[phase], group.headroom_a[phase]
+    if view.limit_a > headroom_a + LITTLE_A:
+        either = f"{_n(unmanaged_a)} A of its {_n(limit_a)} A are drawn by the building or by this car"
+        return f"leaves it no more: {either}, and it is not known on which phase that is"
     if unmanaged_a >= limit_a:
         return f"leaves nothing to the cars: {_n(unmanaged_a)} A of its {_n(limit_a)} A are drawn by the building alone"
     if unmanaged_a > 0:
@@ -103,7 +109,7 @@ def _leaves(group: GroupView, phase: int) -> str:
         less = f"{_n(limit_a)} A and {_n(-unmanaged_a)} A that the building generates"
     else:
         less = "the building draws nothing on it"
-    return f"leaves {_n(group.headroom_a[phase])} A to the cars below it ({less})"
+    return f"leaves {_n(headroom_a)} A to the cars below it ({less})"
 
 
 def _limit(decision: Decision, view: ConnectorView, rest: str) -> str:
@@ -115,7 +121,7 @@ def _limit(decision: Decision, view: ConnectorView, rest: str) -> str:
         said = "A limit" if limit_w is None else f"A limit of {limit_w:.0f} W"
         return f"{said} on the power of group {name}, set from outside ({source}), allows no more."
     tightest = min(phases, key=lambda p: (group.headroom_a[p], p))
-    return f"On L{tightest + 1} a limit from outside ({source}) on group {name} {_leaves(group, tightest)}."
+    return f"On L{tightest + 1} a limit from outside ({source}) on group {name} {_leaves(group, tightest, view)}."
 
 
 def _window(decision: Decision, view: ConnectorView, rest: str) -> str:

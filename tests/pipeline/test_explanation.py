@@ -111,10 +111,33 @@ def test_peak_shaving() -> None:
 
 def test_limit_in_amperes() -> None:
     """Who set it, and what it leaves on the phase that is tightest."""
-    limited = group(limit_a=[8.0] * 3, limited_by=["limit dso"] * 3, headroom_a=[8.0, 5.0, 8.0])
+    limited = group(limit_a=[10.0] * 3, limited_by=["limit dso"] * 3, headroom_a=[10.0, 7.0, 10.0])
     assert (
-        f"{GETS} On L2 a limit from outside (dso) on group garage leaves 5 A to the cars below it "
-        "(8 A less 3 A that the building draws)." == told("limit garage dso", limited)
+        f"{GETS} On L2 a limit from outside (dso) on group garage leaves 7 A to the cars below it "
+        "(10 A less 3 A that the building draws)." == told("limit garage dso", limited)
+    )
+
+
+def test_a_car_on_a_phase_that_is_not_known() -> None:
+    """Its own draw is in what the building seems to draw; the room is no reason for what it gets."""
+    plug = {"id": 1, "phases": 1, "max_a": 16}
+    document = {
+        "location": "home",
+        "groups": [{"id": "main", "limit_a": 20, "meter": "p1"}],
+        "meters": [{"id": "p1"}],
+        "chargers": [{"id": "A", "group": "main", "fallback_a": 0, "connectors": [plug]}],
+    }
+    core = Core(tree_of(document))
+    reading = {"charger": "A", "connector": 1, "online": True, "status": "Charging", "current_a": [8]}
+    core.tell("telemetry.chargers", {"location": "home", "at": moment(0), **reading})
+    core.tell("telemetry.meters", {"location": "home", "meter": "p1", "at": moment(0), "current_a": [15, 12, 3]})
+
+    decision = core.decide(1).decision
+
+    assert (
+        "A/1 may draw 13 A per phase of the 16 A that it wants. On L1 the fuse of group main leaves it no more: "
+        "15 A of its 20 A are drawn by the building or by this car, and it is not known on which phase that is."
+        == explain(decision, by_key(decision.connectors)["A/1"])
     )
 
 
