@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import math
 import os
 import socket
 import threading
@@ -38,8 +37,6 @@ BACKOFF_S = (0.5, 1, 2, 5, 10, 30)
 """Between two attempts while InfluxDB is away; the last one stays. Less hammers a server that starts, more adds lag."""
 SELF_EVERY_S = 10.0
 """Between two points about ourselves. Less costs writes, more lets the health board lag."""
-QUIET_S = 10.0
-"""Kafka is away when the group has not been told of us for so long. Less calls a slow broker away, more hides it."""
 SILENT_EVERY_S = 10.0
 """How often the silent locations are looked for. Less scans often, more delays the news."""
 COMMIT_MS = 10_000
@@ -82,21 +79,15 @@ class Historian:
         self._save(stop)
 
     def health(self) -> dict[str, Any]:
-        """Ready: it has partitions of a Kafka that answers, and its lines are taken. Live: its loop turns."""
+        """Ready: it has partitions, and its lines are taken. Live: its loop turns."""
         partitions = len(self._consumer.assignment())
-        problem = self._away if partitions == 0 or self._kafka_answers() else "Kafka does not answer"
         return {
-            "ready": partitions > 0 and problem is None,
+            "ready": partitions > 0 and self._away is None,
             "live": time.monotonic() - self._turned_s < STUCK_S,
             "partitions": partitions,
             "oldest_unsaved_s": round(self._age_s(), 3),
-            "problem": problem,
+            "problem": self._away,
         }
-
-    def _kafka_answers(self) -> bool:
-        """Whether the group hears of us. Heartbeats end when their answers do; a poll without records tells nothing."""
-        numbers = self._consumer.metrics().get("consumer-coordinator-metrics", {})
-        return not QUIET_S < numbers.get("last-heartbeat-seconds-ago", 0.0) < math.inf  # infinite before the first
 
     def _read(self) -> bool:
         """One poll into the batch. Tells if anything came."""

@@ -29,7 +29,6 @@ from pipeline import records
 from tests.connectors.influx import day
 from tests.parts import free_port
 from tests.parts.influxd import Node, running_influxd
-from tests.parts.kafka import running_kafka
 from tests.parts.tansu import running_tansu
 from tests.parts.waiting import wait_until
 
@@ -216,26 +215,6 @@ def test_killed_historian_is_no_loss(cluster: Cluster, influxd: Node) -> None:
         stop(process)
 
     assert meters == count(influxd, "meter", "power_w")
-
-
-@pytest.mark.kafka
-@pytest.mark.slow
-def test_without_kafka_it_is_not_ready(tmp_path: Path) -> None:
-    """Health says so while the broker is away, and reading goes on by itself when it is back."""
-    path = tmp_path / "sunshave.lp"
-    with running_kafka() as node:
-        cluster = Cluster(node.bootstrap)
-        options = ("--file", str(path), "--http", f"127.0.0.1:{(http := free_port())}")
-        with historian(cluster, *options, SUNSHAVE_SESSION_TIMEOUT_S="6"):
-            wait_until(lambda: health(http)["ready"], WAIT_S, "it did not become ready")
-            node.stop(by=signal.SIGKILL)
-            wait_until(lambda: health(http)["problem"], WAIT_S, "health did not say that Kafka is away")
-            assert (False, True) == (health(http)["ready"], health(http)["live"])
-            node.start()
-            wait_until(lambda: health(http)["ready"], WAIT_S, "it did not become ready again")
-            meters = cluster.send_day(to_s=300)
-            wait_until(lambda: path.read_text().count("\nmeter,") >= meters - 1, WAIT_S, "it does not read any more")
-        cluster.close()
 
 
 @pytest.mark.influxdb

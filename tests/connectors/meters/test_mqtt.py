@@ -80,7 +80,11 @@ OWN = {"location": "brugge-12", "meter": "grid", "at": "2026-11-22T07:15:00Z", "
 
 
 def test_every_captured_format_arrives_over_the_broker(mosquitto: Mosquitto) -> None:
-    """Published as the meters do it, all formats at once, each gives its stored values."""
+    """Published as the meters do it, all formats at once, each gives its stored values.
+
+    But for the month peak: whether it is this month's depends on the day of the test where a format says no time.
+    """
+    apart = ("at", "meter", "month_peak_w")
     captures = {path.stem: load(path) for path in sorted(CAPTURES.glob("*.mqtt"))}
     sources, messages = [], []
     for name, capture in captures.items():
@@ -102,9 +106,9 @@ def test_every_captured_format_arrives_over_the_broker(mosquitto: Mosquitto) -> 
     for name, capture in captures.items():
         meter = "grid" if name == "sunshave" else name
         read = [json.loads(encode(record)) for record in given if record.meter == meter]
-        without = [{k: v for k, v in record.items() if k not in ("at", "meter")} for record in read]
+        without = [{k: v for k, v in record.items() if k not in apart} for record in read]
 
-        assert [{k: v for k, v in each.items() if k not in ("at", "meter")} for each in capture.records] == without
+        assert [{k: v for k, v in each.items() if k not in apart} for each in capture.records] == without
 
 
 def test_retained_value_without_a_time_is_not_published(mosquitto: Mosquitto) -> None:
