@@ -32,7 +32,7 @@ from pipeline.facts import Fact
 from pipeline.memo import Memo
 from pipeline.ramps import Load, first_load, next_load, put_down_to_cars
 from pipeline.state import MeterPoint, MeterState, Wander
-from pipeline.wander import lowest_total_a, noted
+from pipeline.wander import lowest_total_a, noted, noted_late
 from topology.tree import Node, Tree
 
 OPEN_READINGS = 32
@@ -89,6 +89,7 @@ def difference(
             wander = noted(wander, point.at_ms, load.load_a[:phases])
         if measured_until_ms(point) <= reported_ms or point.at_ms <= too_old_ms:
             settled, settled_ms = load, point.at_ms
+            wander = noted_late(wander, load.load_a[:phases])
     draws = draws_at(tree, points[-1], courses)
     power_w, fall_a, excess_a = _powers(tree, node, points[-1], draws, load)
     if not node.meter.includes_chargers:

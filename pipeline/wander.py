@@ -19,6 +19,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from operator import sub
 
+from msgspec import structs
+
 from pipeline.state import Wander
 from topology.location import Control
 
@@ -44,7 +46,7 @@ PER_A = 100
 
 def noted(before: Wander | None, at_ms: int, load_a: Sequence[float]) -> Wander:
     """The wander after one more reading of the load: per phase, and the sum of them."""
-    now = tuple([round(a * PER_A) for a in (*load_a, sum(load_a))])
+    now = _hundredths(load_a)
     if before is None or len(before.low) != len(now) or at_ms - before.since_ms > SPANS * SPAN_MS:
         return Wander(1, at_ms, 1, now, now)
     heard = before.heard + 1
@@ -54,6 +56,19 @@ def noted(before: Wander | None, at_ms: int, load_a: Sequence[float]) -> Wander:
     spans = [*before.spans[1 - SPANS :], (before.low, before.high)]
     ranges = _median_ranges(spans) if len(spans) >= LEAST_SPANS else ()
     return Wander(heard, at_ms, 1, now, now, spans, ranges)
+
+
+def noted_late(before: Wander | None, load_a: Sequence[float]) -> Wander | None:
+    """The wander when it turned out what the load was at a reading before: more often less than it seemed."""
+    if before is None or len(before.low) != len(load_a) + 1:
+        return before
+    then = _hundredths(load_a)
+    low, high = tuple(map(min, before.low, then)), tuple(map(max, before.high, then))
+    return structs.replace(before, low=low, high=high)
+
+
+def _hundredths(load_a: Sequence[float]) -> tuple[int, ...]:
+    return tuple([round(a * PER_A) for a in (*load_a, sum(load_a))])
 
 
 def _median_ranges(spans: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> tuple[int, ...]:

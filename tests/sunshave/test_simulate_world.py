@@ -34,7 +34,7 @@ def lived(run: World, seconds: int | None = None) -> dict[str, Any]:
 
 def test_every_kind_of_fault_is_in_the_summary(tmp_path: Path) -> None:
     """Counted, with how long it lasted where it lasts."""
-    faults = lived(world(tmp_path, faults=FAULTS))["faults"]
+    faults = lived(world(tmp_path, faults=FAULTS | {"reject": 0.5}))["faults"]
 
     events = {"charger_offline", "ignored", "meter_outage", "rejected", "restart", "timeout"}
     assert events == set(faults["events"])
