@@ -63,7 +63,8 @@ class Draw(Struct, frozen=True, gc=False):
     total_a: float
     power_per_volt: float
     unplaced_a: Vector = ()
-    """Of a car of unknown rotation what may be on each phase and was taken off nowhere."""
+    """Of a car of unknown rotation what may be on each phase and was not taken off there. Where the meter shows that it
+    is on another phase, too: that is known while it draws enough for it, and its limit must not depend on that."""
 
 
 class Bounds(Struct, frozen=True, gc=False):
@@ -213,7 +214,7 @@ def _placed(draw: Draw) -> Draw:
 
 def _certain(possible: list[list[Draw]], left: Vector | None) -> list[Draw]:
     """What is certain of each car's draw, whatever its rotation; and of what is certain of all together only, shares
-    that they can have."""
+    that they can have. On a phase with such shares it is not known whose draw is left in the unmanaged load."""
     lowest = [_lowest(draws) for draws in possible]
     if left is None or len(possible) < 2 or all(len(draws) == 1 for draws in possible):
         return lowest
@@ -222,12 +223,15 @@ def _certain(possible: list[list[Draw]], left: Vector | None) -> list[Draw]:
         return lowest
     certain = []
     more = tuple(map(sub, together, map(sum, zip(*map(_sides, lowest), strict=True))))
+    phases = len(left)
+    alone = [not any(more[phase :: 2 * phases + 1]) for phase in range(phases)]
     for draw, draws in zip(lowest, possible, strict=True):
         own = _sides(draw)
         room = map(sub, map(max, zip(*map(_sides, draws), strict=True)), own)
         part = tuple(map(min, room, more))
         more = tuple(map(sub, more, part))
-        certain.append(structs.replace(_with_sides(draw, tuple(map(add, own, part))), unplaced_a=()))
+        unplaced_a = tuple([a if each else 0.0 for a, each in zip(draw.unplaced_a, alone, strict=True)])
+        certain.append(structs.replace(_with_sides(draw, tuple(map(add, own, part))), unplaced_a=unplaced_a))
     return certain
 
 
@@ -239,7 +243,7 @@ def _needs(draw: Draw, left: Vector) -> Span:
 def _lowest(draws: list[Draw]) -> Draw:
     """A car's draw as far as each of them has it."""
     if len(draws) == 1:
-        return draws[0]
+        return structs.replace(draws[0], unplaced_a=_not_taken_off(draws[0].taken_off))
 
     def least(vectors: Iterable[Vector]) -> Vector:
         return tuple(map(min, zip(*vectors, strict=True)))
@@ -250,9 +254,14 @@ def _lowest(draws: list[Draw]) -> Draw:
         least(d.bounds.risen_a for d in draws),
     )
     taken_off, surely_a = least(d.taken_off for d in draws), least(d.surely_a for d in draws)
-    phases = len(taken_off) // 2
-    unplaced_a = tuple(map(sub, taken_off[phases + 1 :], taken_off[:phases]))
+    unplaced_a = _not_taken_off(taken_off)
     return structs.replace(draws[0], taken_off=taken_off, surely_a=surely_a, bounds=bounds, unplaced_a=unplaced_a)
+
+
+def _not_taken_off(taken_off: Vector) -> Vector:
+    """What a car draws, on each phase that it may be on and is taken off less."""
+    phases = len(taken_off) // 2
+    return tuple(map(sub, taken_off[phases + 1 :], taken_off[:phases]))
 
 
 def _sides(draw: Draw) -> Span:

@@ -67,6 +67,19 @@ def test_a_car_in_a_quiet_building_keeps_what_it_got(fuse_a: float, place: int) 
     assert [min(MAX_A, fuse_a / 2)] * (STEPS - 1) == told[1:]
 
 
+@pytest.mark.parametrize(("fuse_a", "alone_a"), [(16.0, 9.64), (20.0, 13.0)])
+def test_a_car_keeps_what_it_got_when_that_shows_where_it_is(fuse_a: float, alone_a: float) -> None:
+    """6 A may be on L1 or on L2, 16 A only on L2: the more it draws, the more is known, and that is no reason to take
+    it back."""
+    building = Building(fuse_a, [("unknown", 1)])
+    told = []
+    for _ in range(STEPS):
+        building.step([alone_a, 0.0, 0.0], building.limits_a)
+        told.append(building.limits_a[0])
+
+    assert [16.0] * (STEPS - 2) == told[2:]
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_no_fuse_carries_more_wherever_the_cars_are(seed: int) -> None:
     """Each decision holds for the load that it was made for, while everybody is on his way to it, too."""

@@ -253,8 +253,10 @@ class Site:
         below = [self.seen_load_a(f.id) for f in self.fuses if f.parent == group]
         return [sum(load[p] for load in below) for p in range(self.grid_phases)]
 
-    def rows(self) -> list[Row]:
-        """Everything that the connectors' limits must keep, less the load besides them."""
+    def rows(self, really: bool = False) -> list[Row]:
+        """Everything that the connectors' limits must keep, less the load besides them. `really`: where the cars of
+        unknown rotation are, instead of wherever they may be."""
+        on = {u.key: self.true_on(u) if really else u.on(self.grid_phases) for u in self.sockets}
         found: list[Row] = []
         for fuse in self.fuses:
             inside = self.below(fuse.id)
@@ -264,12 +266,12 @@ class Site:
                 counted = load[p] if fuse.credit else max(0.0, load[p])
                 caps = [fuse.limit_a[p] - fuse.margin_a, fuse.shaved_a, fuse.outside_a]
                 room = max(0.0, min(c for c in caps if c is not None) - counted)
-                found.append(Row(f"{fuse.id} L{p + 1}", room, {u.key: u.on(self.grid_phases)[p] for u in under}))
+                found.append(Row(f"{fuse.id} L{p + 1}", room, {u.key: on[u.key][p] for u in under}))
             if fuse.outside_w is not None:
                 watts = fuse.outside_w - VOLTS * sum(load)
                 found.append(Row(f"{fuse.id} W", watts, {u.key: VOLTS * u.phases for u in under}))
         if self.max_unbalance_a is not None and self.grid_phases > 1:
-            few = [(u.key, u.on(self.grid_phases)) for u in self.sockets if u.phases < 3]
+            few = [(u.key, on[u.key]) for u in self.sockets if u.phases < 3]
             found += [
                 Row(f"unbalance L{p + 1}", self.max_unbalance_a, {key: on[p] for key, on in few})
                 for p in range(self.grid_phases)
