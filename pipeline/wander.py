@@ -9,9 +9,13 @@ the last spans of twenty seconds: a kettle's step is in one of them, noise in al
 now than some of those ranges does not come back by itself. It makes no difference how fast the noise is: a meter that
 repeats its value for ten seconds, a hob that cycles, and a load that drifts for half a minute are all found.
 
+A span ends with the first reading of the next one: two values that are held for ten seconds each move where spans meet,
+or a span has only half of their range, and they are followed up and down.
+
 Measured in closed loops of an hour (one car on 17 A that are left, a reading each second, means of two seeds): noise of
-0.5 and 1 A, white 19 and 27 setpoints, held for ten seconds each 26 and 25, drifting with a time constant of 20 s 28
-and 29; with the spread from one reading to the next, as it was before, 15 and 33, 229 and 297, 179 and 239.
+0.5 and 1 A, white 9 and 11 setpoints, held for ten seconds each 19 to 26 and 24 to 35 (67 and 92, where they changed
+with the spans, before these shared a reading), drifting with a time constant of 20 s 18 and 24. Slower noise is
+followed: held for thirty seconds 62 and 80, drifting with 60 s 29 and 42.
 """
 
 from __future__ import annotations
@@ -50,10 +54,10 @@ def noted(before: Wander | None, at_ms: int, load_a: Sequence[float]) -> Wander:
     if before is None or len(before.low) != len(now) or at_ms - before.since_ms > SPANS * SPAN_MS:
         return Wander(1, at_ms, 1, now, now)
     heard = before.heard + 1
+    low, high = tuple(map(min, before.low, now)), tuple(map(max, before.high, now))
     if at_ms - before.since_ms < SPAN_MS or before.readings < LEAST_READINGS:
-        low, high = tuple(map(min, before.low, now)), tuple(map(max, before.high, now))
         return Wander(heard, before.since_ms, before.readings + 1, low, high, before.spans, before.ranges)
-    spans = [*before.spans[1 - SPANS :], (before.low, before.high)]
+    spans = [*before.spans[1 - SPANS :], (low, high)]  # what moves where two of them meet is noise, too
     ranges = _median_ranges(spans) if len(spans) >= LEAST_SPANS else ()
     return Wander(heard, at_ms, 1, now, now, spans, ranges)
 

@@ -65,6 +65,13 @@ def test_noise_keeps_free_what_the_load_reached_lately(load: Callable[[int], lis
     assert max(lately_a) <= loads_a[-1] + free_a < max(lately_a) + 0.3 * (max(lately_a) - min(lately_a))
 
 
+@pytest.mark.parametrize("shift_s", range(10))
+def test_noise_that_changes_with_the_spans_has_its_range_too(shift_s: int) -> None:
+    """Values that are held for ten seconds, and change wherever in a span: what moves where two spans meet counts."""
+    wander = _wander([10.0] * shift_s + [10.0 + step % 3 for step in range(60) for _ in range(10)])
+    assert wander.ranges[0] == 200
+
+
 def test_who_reports_every_minute_is_heard_in_longer_spans() -> None:
     """A span has three readings at least."""
     loads_a = white(60)
