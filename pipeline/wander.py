@@ -9,8 +9,8 @@ the last spans of twenty seconds: a kettle's step is in one of them, noise in al
 now than some of those ranges does not come back by itself. It makes no difference how fast the noise is: a meter that
 repeats its value for ten seconds, a hob that cycles, and a load that drifts for half a minute are all found.
 
-A span ends with the first reading of the next one: two values that are held for ten seconds each move where spans meet,
-or a span has only half of their range, and they are followed up and down.
+A span ends with the first reading of the next one. Else a load that is held for ten seconds, and changes just where two
+spans meet, has less of a range than it moves by, and is followed up and down.
 
 Measured in closed loops of an hour (one car on 17 A that are left, a reading each second, means of two seeds): noise of
 0.5 and 1 A, white 9 and 11 setpoints, held for ten seconds each 19 to 26 and 24 to 35 (67 and 92, where they changed

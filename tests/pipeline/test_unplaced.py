@@ -39,13 +39,14 @@ class Building:
         places = list(zip(self.places, drawn_a, strict=True))
         return [a + sum(car_a for place, car_a in places if place == phase) for phase, a in enumerate(house_a)]
 
-    def step(self, house_a: list[float], drawn_a: list[float]) -> None:
-        """Everybody reports, a decision is made, and all accept."""
+    def step(self, house_a: list[float], drawn_a: list[float], idle: tuple[int, ...] = ()) -> None:
+        """Everybody reports, a decision is made, and all accept. `idle`: where no car is."""
         self.now_s += EVERY_S
         at: dict[str, Any] = {"location": "site", "at": moment(self.now_s)}
         for n, car_a in enumerate(drawn_a):
             car = {"charger": f"C{n}", "connector": 1, "online": True, "status": "Charging", "transaction": "1"}
-            self.core.tell("telemetry.chargers", at | car | {"current_a": [car_a]})
+            status = {"status": "Available", "transaction": None} if n in idle else {}
+            self.core.tell("telemetry.chargers", at | car | status | {"current_a": [car_a]})
         self.core.tell("telemetry.meters", at | {"meter": "p1", "current_a": self.on(house_a, drawn_a)})
         decision = self.core.decide(self.now_s).decision
         self.core.tell_all(accepted(sent, self.now_s + 1) for sent in decision.setpoints)
@@ -78,6 +79,17 @@ def test_a_car_keeps_what_it_got_when_that_shows_where_it_is(fuse_a: float, alon
         told.append(building.limits_a[0])
 
     assert [16.0] * (STEPS - 2) == told[2:]
+
+
+def test_an_idle_connector_of_unknown_rotation_changes_nothing() -> None:
+    """Beside it a car is judged as alone: what it draws is in what the meter shows."""
+    building = Building(25.0, [("unknown", 2), ("unknown", 1)])
+    told = []
+    for _ in range(STEPS):
+        building.step([11.15, 13.31, 4.61], [building.limits_a[0], 0.0], idle=(1,))
+        told.append(building.limits_a[0])
+
+    assert [16.0] * (STEPS - 3) == told[3:]
 
 
 @pytest.mark.parametrize("seed", range(30))
